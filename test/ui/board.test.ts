@@ -8,14 +8,14 @@ interface Read extends Update {
   readonly id: string;
 }
 
-function viewer(board: Board, options: { topic?: string; lastEventId?: string; beatMs?: number } = {}) {
+function viewer(board: Board, options: { topic?: string; lastEventId?: string; keepAliveMs?: number } = {}) {
   const ending = new AbortController();
   let ended = 0;
   const stream = eventStream({
     board,
     topic: options.topic ?? null,
     lastEventId: options.lastEventId ?? null,
-    beatMs: options.beatMs ?? 60_000,
+    keepAliveMs: options.keepAliveMs ?? 60_000,
     signal: ending.signal,
     onEnd: () => {
       ended += 1;
@@ -105,7 +105,7 @@ test("details go to the viewers of their topic only", async () => {
 
 test("without a change an event says that the server is there; the stream ends with the server", async () => {
   const board = new Board();
-  const { next, ending, ended } = viewer(board, { beatMs: 20 });
+  const { next, ending, ended } = viewer(board, { keepAliveMs: 20 });
   await next();
   expect(await next()).toMatchObject({ full: false, set: {}, gone: [] });
   const last = next();

@@ -41,7 +41,7 @@ export const RESTARTS_MS = 3_600_000;
 /** For how long a restart is mentioned. */
 export const RESTARTED_MS = 300_000;
 /** How long a condition has to last before it is a warning, by the code of the finding. */
-export const HELD_MS: Readonly<Record<string, number>> = {
+export const LASTING_MS: Readonly<Record<string, number>> = {
   lag: 60_000,
   "consumer-lag": 60_000,
   "slow-client": 60_000,

@@ -8,7 +8,7 @@ import {
   API_ERROR_PERCENT,
   API_ERRORS_PER_MIN,
   CONNECTS_PER_MIN,
-  HELD_MS,
+  LASTING_MS,
   LEADER_CHANGES,
   LEADER_CHANGES_MS,
   RESTARTED_MS,
@@ -20,7 +20,7 @@ import {
 import { type Counters, countersOf, isRestart, ratesOf, type ServerRates } from "./rates.ts";
 
 export interface Trends {
-  /** Since when each finding of `HELD_MS` holds. */
+  /** Since when each finding of `LASTING_MS` has lasted. */
   readonly since: ReadonlyMap<string, number>;
   readonly servers: ReadonlyMap<string, ServerTrend>;
   /** The server that was last seen to lead each raft group, and when. */
@@ -74,7 +74,7 @@ export function follow(trends: Trends, facts: Facts, findings: readonly Finding[
     ...restartFindings(servers, now),
     ...electionFindings(elections),
   ];
-  const { since, judged } = held(trends.since, all, now);
+  const { since, judged } = judgedByDuration(trends.since, all, now);
   const sorted = bySeverity(judged);
   return {
     trends: { since, servers, leaders, elections },
@@ -84,15 +84,15 @@ export function follow(trends: Trends, facts: Facts, findings: readonly Finding[
   };
 }
 
-/** A finding of `HELD_MS` is a note until it has lasted. */
-function held(
+/** A finding of `LASTING_MS` is a note until it has lasted. */
+function judgedByDuration(
   before: Trends["since"],
   findings: readonly Finding[],
   now: number,
 ): { readonly since: Trends["since"]; readonly judged: readonly Finding[] } {
   const since = new Map<string, number>();
   const judged = findings.map((finding): Finding => {
-    const forMs = HELD_MS[finding.code];
+    const forMs = LASTING_MS[finding.code];
     if (forMs === undefined || finding.severity === "note") return finding;
     const key = `${finding.code} ${finding.where}`;
     const start = before.get(key) ?? now;

@@ -14,14 +14,14 @@ export interface EventStreamOptions {
   /** `Last-Event-ID` of a viewer that comes back; `null`: a new one. */
   readonly lastEventId: string | null;
   /** Time without a change after which an event says that the server is there. */
-  readonly beatMs: number;
+  readonly keepAliveMs: number;
   /** Ends the stream. */
   readonly signal: AbortSignal;
   readonly onEnd: () => void;
 }
 
 export function eventStream(options: EventStreamOptions): ReadableStream<Uint8Array> {
-  const { board, topic, beatMs, signal, onEnd } = options;
+  const { board, topic, keepAliveMs, signal, onEnd } = options;
   const encoder = new TextEncoder();
   let seen = seenBy(options);
   let isFirst = true;
@@ -62,15 +62,15 @@ export function eventStream(options: EventStreamOptions): ReadableStream<Uint8Ar
     {
       async pull(controller) {
         const begun = performance.now();
-        const dueAt = begun + beatMs;
+        const dueAt = begun + keepAliveMs;
         await pause(sentAt + SPACING_MS - begun);
         for (;;) {
           if (ended) return controller.close();
-          const isBeatDue = performance.now() >= dueAt;
-          if (isFirst || isBeatDue || (seen ?? -1) < board.last) {
+          const isKeepAliveDue = performance.now() >= dueAt;
+          if (isFirst || isKeepAliveDue || (seen ?? -1) < board.last) {
             const changes = board.since(seen, topic);
             // What has changed may be for other viewers.
-            if (isFirst || isBeatDue || changes.set.length > 0 || changes.gone.length > 0) {
+            if (isFirst || isKeepAliveDue || changes.set.length > 0 || changes.gone.length > 0) {
               isFirst = false;
               seen = changes.upTo;
               sentAt = performance.now();

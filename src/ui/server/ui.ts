@@ -25,14 +25,12 @@ export interface UiOptions {
   readonly logger: Logger;
   /** @default 32 */
   readonly maxViewers?: number;
-  /** @default 5000 */
-  readonly beatMs?: number;
 }
 
 /** The address of a client that is not known. */
 const UNKNOWN = "unknown";
 const MAX_VIEWERS = 32;
-const BEAT_MS = 5_000;
+const KEEP_ALIVE_MS = 5_000;
 /** Without a viewer for this long, a page that began with its first viewer disconnects from NATS. */
 const LINGER_MS = 60_000;
 
@@ -157,7 +155,7 @@ export class Ui {
   }
 
   #events(request: Request, show: string | null): Response {
-    const { maxViewers = MAX_VIEWERS, beatMs = BEAT_MS } = this.#o;
+    const { maxViewers = MAX_VIEWERS } = this.#o;
     if (this.#closing.signal.aborted) return new Response("the server stops\n", { status: 503 });
     if (this.#viewers >= maxViewers) {
       const text = `${maxViewers} viewers are connected, which is the limit\n`;
@@ -171,7 +169,7 @@ export class Ui {
       board: this.#board,
       topic: topicOf(show),
       lastEventId: request.headers.get("last-event-id"),
-      beatMs,
+      keepAliveMs: KEEP_ALIVE_MS,
       signal: AbortSignal.any([this.#closing.signal, request.signal]),
       onEnd: () => this.#left(),
     });
