@@ -3,15 +3,18 @@ import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { describe, expect, test } from "vitest";
-import { deferred } from "../../scripts/shared/wait.ts";
+import { deferred, waitFor } from "../../scripts/shared/wait.ts";
 import { ServiceManager, watchdogIntervalMs } from "../../src/cli/service-manager.ts";
 import { isReportDue } from "../../src/manager/patient-start.ts";
 import { findProgram } from "../../src/system/find-program.ts";
+import { runCommand } from "../../src/system/run-command.ts";
 import { freePort } from "../../src/testing/server/run/ports.ts";
 import { startNatsServer } from "../../src/testing.ts";
 import { atEnd } from "../support/at-end.ts";
 import { cli, configFile, configFor, folder, start } from "../support/cli/run-cli.ts";
 import { freshId } from "../support/fresh-id.ts";
+import { START_MS } from "../support/patience.ts";
+import { descendantsOf, stateOf } from "../support/processes/proc.ts";
 
 interface Line {
   readonly text?: string;
@@ -165,9 +168,12 @@ describe("systemd's watchdog", () => {
       await heard.next(/^WATCHDOG=1$/);
       await server.start();
       await heard.next(/^STATUS=leader: a, epoch 1$/);
-      // The loop does not run, so that nothing is heard; what was under way before is.
       daemon.kill("SIGSTOP");
-      await heard.quiet();
+      // Nothing that runs can send: what is still to be heard is in the socket, in front of the mark.
+      await waitFor(() => stateOf(daemon.pid) === "T" && haveEnded(descendantsOf(daemon.pid)), {
+        message: "the daemon to be stopped, and its messages to be sent",
+      });
+      await heard.mark();
       daemon.kill("SIGCONT");
       await heard.next(/^WATCHDOG=1$/);
       daemon.kill("SIGTERM");
@@ -208,14 +214,19 @@ while True:
       await changed.promise;
     }
   };
-  /** Resolves when nothing has come for five times the interval of the watchdog. */
-  const quiet = async (): Promise<void> => {
-    for (let count = -1; count !== lines.length; ) {
-      count = lines.length;
-      await new Promise((resolve) => setTimeout(resolve, 500));
-    }
-    at = lines.length;
+  /** Sends a message of its own, and resolves when it is heard: `next` is then about what was sent later. */
+  const mark = async (): Promise<void> => {
+    const sent = ["STATUS=mark"];
+    await runCommand("systemd-notify", sent, {
+      timeoutMs: START_MS,
+      env: { ...process.env, NOTIFY_SOCKET: path },
+    });
+    await next(/^STATUS=mark$/);
   };
   await next(/^listening$/);
-  return { next, quiet };
+  return { next, mark };
+}
+
+function haveEnded(pids: readonly number[]): boolean {
+  return pids.every((pid) => stateOf(pid) === "X");
 }
