@@ -40,9 +40,16 @@ const PROMOTE_TIMEOUT_MS = 15_000;
 
 /** The hooks of a node, and two for the daemon. */
 export interface ManagerHooks extends Hooks {
-  /** Fires before the node connects. If it throws, the daemon does not start. Does not fire for methods other than `runDaemon`. */
+  /**
+   * Fires before the node connects. If it throws, the daemon does not start. Does not fire if the daemon cannot run at all: its configuration
+   * or a token is invalid, its HTTP server cannot listen, or this host cannot hold the virtual IP. Does not fire for methods other than
+   * `runDaemon`.
+   */
   onDaemonStart?(): void | Promise<void>;
-  /** Fires after the daemon has stopped, also if it failed to start. Does not fire if the process is killed. */
+  /**
+   * Fires after the daemon has stopped, also if `onDaemonStart` has thrown or the node could not connect. Does not fire if `onDaemonStart`
+   * was not called, or if the process is killed.
+   */
   onDaemonStop?(): void | Promise<void>;
 }
 
@@ -68,6 +75,12 @@ export interface ManagerOptions {
    * @default 2000
    */
   readonly timeoutMs?: number | undefined;
+}
+
+interface RunLimits {
+  readonly signal: AbortSignal;
+  /** Wait for NATS instead of failing. */
+  readonly waits: boolean;
 }
 
 /**
@@ -195,19 +208,24 @@ export class Manager {
     checkOptions(limits);
     if (this.#running) throw this.#alreadyRunning();
     this.#running = true;
-    try {
+    let hasBegun = false;
+    const begin = async (): Promise<void> => {
+      hasBegun = true;
       await this.#hooks.onDaemonStart?.();
-      await this.#run(limits.signal ?? new AbortController().signal, limits.waitForNats === true);
+    };
+    try {
+      const signal = limits.signal ?? new AbortController().signal;
+      await this.#run(begin, { signal, waits: limits.waitForNats === true });
     } finally {
       this.#running = false;
-      await this.#hooks.onDaemonStop?.();
+      if (hasBegun) await this.#hooks.onDaemonStop?.();
     }
   }
 
-  async #run(signal: AbortSignal, waits: boolean): Promise<void> {
+  async #run(begin: () => Promise<void>, limits: RunLimits): Promise<void> {
     const door = await this.#openDoor();
     try {
-      await this.#runNode(signal, waits, door);
+      await this.#runNode(begin, limits, door);
     } finally {
       await door?.close();
     }
@@ -222,7 +240,12 @@ export class Manager {
     return ProcessDoor.open({ http, manager: this, mounts, logger });
   }
 
-  async #runNode(signal: AbortSignal, waits: boolean, door: ProcessDoor | null): Promise<void> {
+  /** Calls `begin` when everything that can be checked without NATS has been. */
+  async #runNode(
+    begin: () => Promise<void>,
+    { signal, waits }: RunLimits,
+    door: ProcessDoor | null,
+  ): Promise<void> {
     const daemon = await Daemon.prepare({
       loaded: this.#loaded,
       resolved: this.#resolved,
@@ -231,9 +254,11 @@ export class Manager {
       vip: this.#options.vip,
       waits,
     });
-    this.#daemon = daemon;
-    const endOfMetrics = door?.observe(daemon.node);
+    let endOfMetrics: (() => void) | undefined;
     try {
+      await begin();
+      this.#daemon = daemon;
+      endOfMetrics = door?.observe(daemon.node);
       await daemon.run(signal);
     } finally {
       this.#daemon = null;

@@ -1,10 +1,14 @@
 /** `Manager` as a library. */
-import { readFileSync } from "node:fs";
+import { once } from "node:events";
+import { readFileSync, writeFileSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
-import type { Hooks } from "../../src/index.ts";
-import { Manager, type ManagerHooks } from "../../src/manager/manager.ts";
+import type { FileConfig } from "../../src/config/file/types.ts";
+import type { Mount } from "../../src/http/options.ts";
+import { ClusterError, type Hooks } from "../../src/index.ts";
+import { Manager, type ManagerHooks, type ManagerOptions } from "../../src/manager/manager.ts";
 import type { TermResource } from "../../src/manager/term-resource.ts";
 import { atEnd } from "../support/at-end.ts";
 import {
@@ -98,6 +102,72 @@ describe("runDaemon", () => {
       connected: false,
       daemon: "unknown",
       error: expect.any(String),
+    });
+  });
+
+  test("calls onDaemonStop after an onDaemonStart that throws, and does not connect", async () => {
+    const calls: string[] = [];
+    const hooks: ManagerHooks = {
+      onDaemonStart: () => {
+        calls.push("start");
+        throw new Error("not today");
+      },
+      onDaemonStop: () => void calls.push("stop"),
+    };
+    const manager = new Manager(configFor({ url: "nats://127.0.0.1:1" }, "x", "a"), hooks, { logger: false });
+    await expect(manager.runDaemon()).rejects.toThrow("not today");
+    expect(calls).toEqual(["start", "stop"]);
+    expect([manager.node, manager.running]).toEqual([null, false]);
+  });
+
+  describe("calls neither onDaemonStart nor onDaemonStop of a daemon that cannot run:", () => {
+    const http = { listen: "127.0.0.1:0" };
+    const vip = { address: "192.0.2.1", netmask: 32, interface: "eth0" };
+    const taken = async (): Promise<Partial<FileConfig>> => {
+      const other = createServer().listen(0, "127.0.0.1");
+      await once(other, "listening");
+      atEnd(() => other.close());
+      return { http: { listen: `127.0.0.1:${(other.address() as AddressInfo).port}` } };
+    };
+    const withToken = (token: string): Partial<FileConfig> => {
+      const tokenFile = join(folder(), "token");
+      writeFileSync(tokenFile, token);
+      return { http: { ...http, tokenFile } };
+    };
+    const unfit: TermResource = {
+      check: async () => {
+        throw new ClusterError("VIP_FAILED", "there is no such interface");
+      },
+      hooks: (application) => application,
+      held: false,
+      close: async () => {},
+    };
+
+    test.each<
+      [
+        name: string,
+        code: string,
+        config: () => Partial<FileConfig> | Promise<Partial<FileConfig>>,
+        options?: ManagerOptions,
+      ]
+    >([
+      ["a token that is too short", "INVALID_CONFIG", () => withToken("short")],
+      ["no file of the token", "INVALID_CONFIG", () => ({ http: { ...http, tokenFile: "/none" } })],
+      ["a mount that is none", "INVALID_CONFIG", () => ({ http }), { mounts: { "/x/": {} as Mount } }],
+      ["a port that is in use", "LISTEN_FAILED", taken],
+      ["no provider of the virtual IP", "INVALID_CONFIG", () => ({ vip })],
+      ["a host without its interface", "VIP_FAILED", () => ({ vip }), { vip: () => unfit }],
+    ])("%s", async (_name, code, more, options = {}) => {
+      const calls: string[] = [];
+      const hooks: ManagerHooks = {
+        onDaemonStart: () => void calls.push("start"),
+        onDaemonStop: () => void calls.push("stop"),
+      };
+      const config = configFor(server, freshId(), "a", await more());
+      const manager = new Manager(config, hooks, { logger: false, ...options });
+      await expect(manager.runDaemon()).rejects.toMatchObject({ code });
+      expect(calls).toEqual([]);
+      expect(manager.running).toBe(false);
     });
   });
 });
