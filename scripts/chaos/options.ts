@@ -1,7 +1,8 @@
 /** Command-line arguments of a chaos run. */
+
 import { parseArgs } from "node:util";
-import { MIN_MARGIN_MS } from "../../src/election/lease.ts";
 import type { CrashDetection } from "../../src/election/types.ts";
+import { MIN_MARGIN_MS } from "../../src/inquiry/durations.ts";
 import { whyNotWritable } from "../../src/system/output-file.ts";
 import { crashDetectionNamed } from "../shared/silence-options.ts";
 import { kindOf } from "./faults/catalogue.ts";

@@ -1,5 +1,5 @@
 /** The promise of silence: its default, its relation to the lease, and what a virtual IP needs of it. */
-import { beatIntervalMs } from "../election/silence.ts";
+import { beatIntervalMs } from "../inquiry/durations.ts";
 import { MIN_SILENCE_MS } from "./accepted.ts";
 import { DEFAULTS, type NodeOptions } from "./options.ts";
 import type { IsValid } from "./timing.ts";

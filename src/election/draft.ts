@@ -8,8 +8,8 @@ import type {
   ElectionConfig,
   ElectionState,
   ElectionWarningCode,
+  HolderInquiry,
   HolderKnowledge,
-  Inquiry,
   Leader,
   LeaseKnowledge,
   Link,
@@ -36,7 +36,7 @@ export interface Draft {
   readonly bucket: Mutable<Bucket>;
   readonly lease: Mutable<LeaseKnowledge>;
   readonly holder: Mutable<HolderKnowledge>;
-  readonly inquiry: Mutable<Inquiry>;
+  readonly inquiry: Mutable<HolderInquiry>;
   readonly reads: Mutable<Reads>;
   readonly writes: Mutable<Writes>;
   readonly retry: Mutable<Retry>;

@@ -73,11 +73,12 @@
  * THE SHAPE. An event only changes what is known (`handle`). Then one level-triggered pass (`act.ts`) sends whatever is due. A
  * lost event can delay the election, but cannot stop it: a later pass over the state sends the same.
  */
+import { noteDisconnected, noteHeard } from "../inquiry/rules.ts";
 import { act } from "./act.ts";
 import { setCompeting } from "./competing.ts";
 import { backOff, type Draft, draftOf, readAtOnce, setTerm, stateOf, termOf, warn } from "./draft.ts";
 import { endCampaign, onAcquireOutcome, onOrphanDropped, settleOrphan } from "./follower.ts";
-import { onAnswered, onHolderHeard, onHolderSilent, onWatchChanged, startOver, suspect } from "./inquiry.ts";
+import { onAnswered, onHolderSilent, onWatchChanged, suspect } from "./inquiry.ts";
 import {
   expire,
   judgeTerm,
@@ -227,7 +228,7 @@ function handle(draft: Draft, event: ElectionEvent): void {
     case "holder-silent":
       return onHolderSilent(draft, event.connection);
     case "holder-heard":
-      return onHolderHeard(draft, event.connection);
+      return noteHeard(draft.inquiry, event.connection);
     case "answered":
       return onAnswered(draft, event.question, event.answer);
     case "resign":
@@ -284,9 +285,7 @@ function onRebound(draft: Draft, binding: OwnConnection | null): void {
 function onDisconnected(draft: Draft): void {
   draft.link.connected = false;
   draft.link.binding = null;
-  draft.inquiry.open = null;
-  draft.inquiry.silent = null;
-  startOver(draft);
+  noteDisconnected(draft.inquiry);
   onConnectionEnded(draft);
 }
 

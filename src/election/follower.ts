@@ -1,4 +1,6 @@
 /** The follower's side: when it may campaign, with which write, and what becomes of writes whose ack was lost. */
+import { MIN_MARGIN_MS } from "../inquiry/durations.ts";
+import { sameConnection } from "../inquiry/rules.ts";
 import {
   abandonCampaign,
   backOff,
@@ -11,12 +13,11 @@ import {
   warn,
 } from "./draft.ts";
 import { become, isInStretch } from "./leader.ts";
-import { MIN_MARGIN_MS } from "./lease.ts";
 import { observeOwnRelease } from "./observe.ts";
 import { expectationOf, holderIsGone, isMine, nextEpoch } from "./outlook.ts";
 import { type Instant, remainingMs } from "./time.ts";
 import type { ElectionState, SentWrite, WriteOutcome } from "./types.ts";
-import { sameConnection, sendRecord, sendRelease } from "./writes.ts";
+import { sendRecord, sendRelease } from "./writes.ts";
 
 /** Least time to the deadline with which a term begins: time enough for the next renewal. */
 const MIN_TERM_MS: number = MIN_MARGIN_MS;

@@ -1,4 +1,5 @@
 /** The leader's side: how a term begins, is renewed, is suspended, and ends. */
+import { sameConnection } from "../inquiry/rules.ts";
 import {
   type Draft,
   deadlineOf,
@@ -26,7 +27,7 @@ import type {
   Snapshot,
   WriteOutcome,
 } from "./types.ts";
-import { coversConnection, sameConnection, sendRecord, sendRelease } from "./writes.ts";
+import { coversConnection, sendRecord, sendRelease } from "./writes.ts";
 
 /** Begins a term: one of our acquiring writes is applied and its deadline is ahead. */
 export function become(draft: Draft, sent: SentWrite, revision: number): void {

@@ -9,9 +9,7 @@
  * s <= o, because a write is sent before it is received. So s + S < o + W with S = W - margin. The margin covers the rate
  * difference of the two clocks; what is left of it is time for work to stop.
  */
-
-/** Smallest margin, in milliseconds. */
-export const MIN_MARGIN_MS = 250;
+import { MIN_MARGIN_MS } from "../inquiry/durations.ts";
 
 /** The margin: 5 % of the lease TTL, at least 250 ms. */
 export function leaseMarginMs(leaseTtlMs: number): number {

@@ -1,6 +1,6 @@
 /** What was seen: takes answers that are believed (`trust.ts`) into the state. */
+import { startOver } from "../inquiry/rules.ts";
 import { abandonCampaign, type Draft, termOf, warn } from "./draft.ts";
-import { startOver } from "./inquiry.ts";
 import { takeoverWaitMs } from "./lease.ts";
 import { isMine, isMyWrite, namesClosedBinding } from "./outlook.ts";
 import { contradictsView, isStale, shownRevision } from "./trust.ts";
@@ -13,7 +13,7 @@ function observe(draft: Draft, entry: LeaseEntry): void {
   draft.retry.conflicts = 0;
   // What was confirmed and asked concerned another message, or one of another bucket.
   draft.holder.silentRevision = 0;
-  startOver(draft);
+  startOver(draft.inquiry);
   settleReplaced(draft, entry);
   switch (entry.kind) {
     case "record":
@@ -186,7 +186,7 @@ export function observeRecreation(draft: Draft, generation: string): void {
     `the bucket was deleted and recreated (created ${before}, now ${generation}); epochs continue above ${draft.lease.highestEpoch}`,
   );
   draft.bucket.generation = generation;
-  startOver(draft);
+  startOver(draft.inquiry);
   draft.lease.newestRevision = 0;
   draft.lease.newestAt = draft.now;
   draft.lease.view = { kind: "unknown" };

@@ -1,7 +1,8 @@
 /** What a node concludes from its state: whose the lease is, who leads, what the next term needs, what must be listened to. */
+import { beatIntervalMs } from "../inquiry/durations.ts";
+import { sameConnection } from "../inquiry/rules.ts";
 import { type Draft, emit, termOf } from "./draft.ts";
 import { maxEpochAt } from "./epochs.ts";
-import { beatIntervalMs } from "./silence.ts";
 import { type Instant, waitedUntil } from "./time.ts";
 import type {
   ElectionState,
@@ -12,7 +13,6 @@ import type {
   SessionBinding,
   View,
 } from "./types.ts";
-import { sameConnection } from "./writes.ts";
 
 /** So many heartbeat intervals without a newer revision mean that a heartbeat was missed. */
 const MISSED_HEARTBEAT = 1.5;

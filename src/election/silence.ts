@@ -29,39 +29,11 @@
  *
  * A count that rises shows only that the holder sends: every message of the connection raises it. That can only delay a takeover.
  */
-import { MIN_MARGIN_MS } from "./lease.ts";
+import { beatIntervalMs } from "../inquiry/durations.ts";
 import type { Instant } from "./time.ts";
-import type { ElectionState, HolderAnswer, LateProofs } from "./types.ts";
+import type { ElectionState, LateProofs } from "./types.ts";
 
-/** A beat is proven by the next one, so with eight of them a stretch outlasts a pause of 0.75 F less a round trip. */
-const BEATS = 8;
 const MAX_ROUND_TRIP_MS = 1_000;
-/** After this many intervals without a beat, one counts as missing: a beat may be late by a quarter of an interval. */
-const MISSING = 1.25;
-
-/** How often a holder sends a beat. */
-export function beatIntervalMs(silenceMs: number): number {
-  return silenceMs / BEATS;
-}
-
-/** After how long without a beat a follower suspects the holder. */
-export function missingBeatMs(silenceMs: number): number {
-  return MISSING * beatIntervalMs(silenceMs);
-}
-
-/**
- * Least time from the receipt of the first answer to the second question. A holder whose clock is 5 % slow takes F for F / 0.95; at least
- * 250 ms are for work to stop.
- */
-export function silenceWaitMs(silenceMs: number): number {
-  return silenceMs + Math.max(MIN_MARGIN_MS, Math.ceil(silenceMs / 19));
-}
-
-/** Do two answers show that nothing was counted between them? */
-export function saysTheSame(one: HolderAnswer, other: HolderAnswer): boolean {
-  if (one.kind === "open") return other.kind === "open" && one.inMsgs === other.inMsgs;
-  return one.kind === "closed" && other.kind === "closed";
-}
 
 /** For how long a round trip entitles a leader with a presence to be held: half of F, at most one second. */
 export function roundTripMs(silenceMs: number): number {

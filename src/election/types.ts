@@ -5,36 +5,24 @@
  * Types only. `election.ts` turns (state, event, now) into (state, effects); the driver in `src/runtime` carries the effects
  * out and feeds their results back as events.
  */
+import type {
+  ConnectionId,
+  CrashDetection,
+  HolderAnswer,
+  Inquiry,
+  SessionBinding,
+} from "../inquiry/types.ts";
 import type { Instant } from "./time.ts";
 
+export type {
+  ConnectionId,
+  CrashDetection,
+  HolderAnswer,
+  SessionBinding,
+  SilencePromise,
+} from "../inquiry/types.ts";
+
 // ---------------------------------------------------------------------------------------------- what is stored
-
-/** One NATS connection: the server that holds it, and its number there. */
-export interface ConnectionId {
-  /** Id of the NATS server. */
-  readonly serverId: string;
-  /** The connection's id on that server (`cid`). */
-  readonly clientId: number;
-}
-
-/** The connection of a holder as its lease record names it, with what the holder promises about it. */
-export interface SessionBinding extends ConnectionId {
-  /**
-   * `<stream>.<consumer>` of the session's presence consumer: the tail of the advisory that announces its deletion. Its presence
-   * in a record is a promise: the holder suspends its term when this connection ends. Where it is absent, a closed connection
-   * alone ends no takeover wait.
-   */
-  readonly presence?: string;
-  /** Absent: the holder does not promise to suspend its term when its server is silent. */
-  readonly silence?: SilencePromise;
-}
-
-/** The holder suspends its term `ms` after the send of the newest beat that is proven (`silence.ts`). */
-export interface SilencePromise {
-  readonly ms: number;
-  /** Hash of the name of the connection's account: a server lists connections of the asker's account only. */
-  readonly account: string;
-}
 
 /** This process's own connection. */
 export interface OwnConnection extends ConnectionId {
@@ -43,14 +31,6 @@ export interface OwnConnection extends ConnectionId {
   /** Hash of the account's name. Absent until a beat has come back on this connection: without that there is no promise. */
   readonly account?: string;
 }
-
-/** What the server that held a connection answers about it. */
-export type HolderAnswer =
-  /** The connection is open, and its server has counted so many messages from it. */
-  | { readonly kind: "open"; readonly inMsgs: number }
-  | { readonly kind: "closed" }
-  /** No answer, or none that says anything about this connection. */
-  | { readonly kind: "none" };
 
 /** The value under the key `leader`. The first three fields are go-cluster's, the others are added by this library. */
 export interface LeaseRecord {
@@ -124,14 +104,6 @@ export type ReadOutcome =
   | { readonly kind: "failed"; readonly error: Error };
 
 // ---------------------------------------------------------------------------------------------- configuration
-
-/**
- * When a leader that has gone is replaced. In exchange a leader suspends its term in the same cases.
- * `presence`: when its connection is closed, or has been silent for `silenceMs`.
- * `silence`: when its connection has been closed or silent for `silenceMs`.
- * `lease`: when its lease has expired.
- */
-export type CrashDetection = "presence" | "silence" | "lease";
 
 /** Constants of one election, validated by `src/config`. All durations in milliseconds. */
 export interface ElectionConfig {
@@ -350,37 +322,12 @@ export interface HolderKnowledge {
   readonly duplicate: string | null;
 }
 
-/** The questions about the holder to the server that held its connection. At most one counts at a time. */
-export interface Inquiry {
+/** The questions about the holder, and the suspicion that causes the next one. */
+export interface HolderInquiry extends Readonly<Inquiry> {
   /** A suspicion: ask from `dueAtMono` on. */
   readonly due: boolean;
   readonly dueAtMono: number;
-  /** The connection whose beats are missing: ask again and again. */
-  readonly silent: ConnectionId | null;
   readonly lastQuestion: number;
-  readonly open: Question | null;
-  readonly first: FirstAnswer | null;
-  /** Monotonic milliseconds before which a missing beat causes no question. */
-  readonly quietUntilMono: number;
-  /** How many questions in a row did not bear out the silence, for back-off. */
-  readonly lives: number;
-}
-
-export interface Question {
-  readonly number: number;
-  readonly binding: SessionBinding;
-  /** The revision that the question is about. */
-  readonly revision: number;
-  /** Asked so late after the first answer that the same answer confirms. */
-  readonly confirms: boolean;
-}
-
-/** An answer about the present revision to which a later one is compared. */
-export interface FirstAnswer {
-  readonly answer: HolderAnswer;
-  readonly receivedAt: Instant;
-  /** May later answers confirm it? One that says "closed" must first be repeated: it may be false, and the connection close later. */
-  readonly counts: boolean;
 }
 
 /** At most one read is in flight. */
@@ -423,7 +370,7 @@ export interface ElectionState {
   readonly bucket: Bucket;
   readonly lease: LeaseKnowledge;
   readonly holder: HolderKnowledge;
-  readonly inquiry: Inquiry;
+  readonly inquiry: HolderInquiry;
   readonly reads: Reads;
   readonly writes: Writes;
   readonly retry: Retry;

@@ -1,15 +1,9 @@
 /** The two kinds of write. Both are compare-and-set; nothing else changes the bucket. */
+import { sameConnection } from "../inquiry/rules.ts";
 import { type Draft, emit, warn } from "./draft.ts";
 import { isBound, isTooSlow } from "./silence.ts";
 import { after } from "./time.ts";
-import type {
-  ConnectionId,
-  Expectation,
-  LeaseRecord,
-  OwnConnection,
-  SentWrite,
-  SessionBinding,
-} from "./types.ts";
+import type { Expectation, LeaseRecord, OwnConnection, SentWrite, SessionBinding } from "./types.ts";
 
 /** Unsettled writes remembered at once. A forgotten one that is applied after all is overwritten instead of adopted. */
 const MAX_UNSETTLED = 16;
@@ -131,9 +125,4 @@ export function coversConnection(named: OwnConnection | null, present: OwnConnec
     (present?.presence === undefined || named?.presence === present.presence) &&
     (present?.account === undefined || named?.account === present.account)
   );
-}
-
-/** The same connection, whatever else is known of it. */
-export function sameConnection(a: ConnectionId | null, b: ConnectionId | null): boolean {
-  return a?.serverId === b?.serverId && a?.clientId === b?.clientId;
 }

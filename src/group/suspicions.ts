@@ -1,7 +1,8 @@
 /** The suspicions of a member about the sessions of others, and how they end, read off the state of its core after each step. */
+
 import type { SuspicionEvent } from "../channels/events.ts";
 import type { SuspicionCause, SuspicionOutcome } from "../channels/sets.ts";
-import { sameConnection } from "../election/writes.ts";
+import { sameConnection } from "../inquiry/rules.ts";
 import type { GroupEvent } from "./core/events.ts";
 import { type GroupState, NEVER, type SessionView } from "./core/state.ts";
 import type { SessionRecord } from "./core/types.ts";

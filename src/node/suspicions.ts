@@ -1,10 +1,11 @@
 /** The suspicions of a node about the holder of the lease, and how they end, read off the states of the election. */
+
 import type { SuspicionEvent } from "../channels/events.ts";
 import type { SuspicionCause, SuspicionOutcome } from "../channels/sets.ts";
 import { isMine } from "../election/outlook.ts";
 import type { Instant } from "../election/time.ts";
 import type { ElectionEvent, ElectionState, LeaseRecord } from "../election/types.ts";
-import { sameConnection } from "../election/writes.ts";
+import { sameConnection } from "../inquiry/rules.ts";
 
 interface Open {
   readonly holder: LeaseRecord;

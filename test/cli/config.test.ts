@@ -1,4 +1,5 @@
 /** The configuration file: go-cluster's format and ours, the sources of values, and the errors. */
+
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -13,7 +14,7 @@ import { unknownVariables } from "../../src/config/file/variables.ts";
 import { writeConfig } from "../../src/config/file/write.ts";
 import { PACKAGE_VERSION, resolveOptions } from "../../src/config/resolve.ts";
 import { leaseSpanMs } from "../../src/election/lease.ts";
-import { beatIntervalMs } from "../../src/election/silence.ts";
+import { beatIntervalMs } from "../../src/inquiry/durations.ts";
 import { lifetimeSeconds } from "../../src/vip/lifetime.ts";
 import { cli, folder, json } from "../support/cli/run-cli.ts";
 

@@ -1,11 +1,5 @@
 import { describe, expect, test } from "vitest";
-import {
-  leaseMarginMs,
-  leaseSpanMs,
-  MIN_MARGIN_MS,
-  renewIntervalMs,
-  takeoverWaitMs,
-} from "../../src/election/lease.ts";
+import { leaseMarginMs, leaseSpanMs, renewIntervalMs, takeoverWaitMs } from "../../src/election/lease.ts";
 import {
   hasReached,
   type Instant,
@@ -13,6 +7,7 @@ import {
   remainingMs,
   waitedUntil,
 } from "../../src/election/time.ts";
+import { MIN_MARGIN_MS } from "../../src/inquiry/durations.ts";
 
 const at = (mono: number, boot = mono, wall = mono): Instant => ({ mono, boot, wall });
 

@@ -1,5 +1,5 @@
 /** Leaders that were replaced by silence without being silent. */
-import { silenceWaitMs } from "../../../src/election/silence.ts";
+import { silenceWaitMs } from "../../../src/inquiry/durations.ts";
 import { kindOf } from "../faults/catalogue.ts";
 import type { HeldInterval, RecordedEvent, Recording, Stall } from "../node/recording.ts";
 import type { CheckOptions, FalseTakeover } from "./findings.ts";

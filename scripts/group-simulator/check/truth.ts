@@ -2,7 +2,7 @@
  * What is true of the group by what the bucket has committed: which sessions are over, which claims and releases, fences and plans
  * were lawful. Knows the records, and nothing of the core.
  */
-import { silenceWaitMs } from "../../../src/election/silence.ts";
+
 import { balance } from "../../../src/group/balance.ts";
 import type { PlanMember, StoredPlan } from "../../../src/group/core/balance.ts";
 import type {
@@ -14,6 +14,7 @@ import type {
   SessionEnd,
   SessionRecord,
 } from "../../../src/group/core/types.ts";
+import { silenceWaitMs } from "../../../src/inquiry/durations.ts";
 import type { FakeConnections } from "../../../src/testing/simulation/fakes/fake-connections.ts";
 import {
   type Commit,

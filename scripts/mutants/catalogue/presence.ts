@@ -11,8 +11,8 @@ export const presenceMutants: readonly Mutant[] = [
   {
     name: "a confirmation for any connection counts against the holder",
     file: "src/election/inquiry.js",
-    from: "if (session === null || !sameConnection(session, open.binding)) return;",
-    to: "if (session === null) return;",
+    from: 'if (session === null || view.kind === "unknown" || !sameConnection(session, open.binding)) return;',
+    to: 'if (session === null || view.kind === "unknown") return;',
   },
   {
     name: "a leader is not suspended when its connection ends",

@@ -76,7 +76,7 @@ import { onMove, onPlanWritten } from "./coordinator.ts";
 import type { GroupEffect, GroupEvent, Profile } from "./events.ts";
 import { onFenced, suspectAll } from "./fences.ts";
 import { listHash } from "./hash.ts";
-import { onAnswered, onHolderHeard, onHolderSilent, onPresenceLost, startOver } from "./inquiry.ts";
+import { onAnswered, onDisconnected, onHolderHeard, onHolderSilent, onPresenceLost } from "./inquiry.ts";
 import { onRead } from "./key-reads.ts";
 import { onChanges, onOwnRevision, onWatched } from "./knowing.ts";
 import { expire, onBeatProven, onConnectionEnded, onOwnWritten, renewSoon } from "./own-session.ts";
@@ -127,7 +127,7 @@ function handle(group: GroupState, event: GroupEvent): void {
     case "disconnected":
       group.link.connected = false;
       group.link.binding = null;
-      startOver(group);
+      onDisconnected(group);
       return onConnectionEnded(group);
     case "beat-proven":
       return onBeatProven(group, event.sentAt);

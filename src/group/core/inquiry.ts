@@ -1,17 +1,26 @@
 /**
  * The questions about other members: when the server that holds a member's connection is asked about it, and what the answers entitle
- * to. One inquiry per session; the rules are those of `src/election/inquiry.ts`.
+ * to. One inquiry per session; the rules are those of `src/inquiry/rules.ts`.
  *
  * The first three members in the rendezvous order of a session ask at once, the others 100 ms later: by then the session has been fenced
  * and there is nothing to ask. Safe without any answer: the takeover wait stays as it is.
  */
-import { beatIntervalMs, saysTheSame, silenceWaitMs } from "../../election/silence.ts";
 import { waitedUntil } from "../../election/time.ts";
-import type { ConnectionId, HolderAnswer, SessionBinding, SilencePromise } from "../../election/types.ts";
-import { sameConnection } from "../../election/writes.ts";
+import type { ConnectionId, HolderAnswer, SessionBinding } from "../../election/types.ts";
+import {
+  closedIsEnough,
+  isAsking,
+  judgeSilence,
+  noteDisconnected,
+  noteHeard,
+  noteSilent,
+  openQuestion,
+  sameConnection,
+  silentDelayMs,
+} from "../../inquiry/rules.ts";
 import { rendezvousRank } from "./hash.ts";
 import { isLive, sessionDue } from "./sessions.ts";
-import { emit, type GroupState, NEVER, type OpenQuestion, type SessionView } from "./state.ts";
+import { emit, type GroupState, NEVER, type SessionView } from "./state.ts";
 
 /** So many members confirm the end of a session at once. */
 const CONFIRMERS = 3;
@@ -41,16 +50,6 @@ function askable(group: GroupState, view: SessionView): SessionBinding | null {
   return session;
 }
 
-/** Is the end of the connection enough, by its promise and by what this member takes for proof? */
-function closedIsEnough({ config }: GroupState, { presence }: SessionBinding): boolean {
-  return config.crashDetection === "presence" && presence !== undefined;
-}
-
-/** The promise of silence, while the beats are missing. */
-function brokenSilence({ inquiry }: SessionView, session: SessionBinding): SilencePromise | null {
-  return sameConnection(inquiry.silent, session) ? (session.silence ?? null) : null;
-}
-
 /** A suspicion: the key is read, and the server of its connection is asked. */
 export function suspect(group: GroupState, view: SessionView): void {
   if (askable(group, view) === null) return;
@@ -70,22 +69,12 @@ export function questionDelayMs(group: GroupState, view: SessionView): number {
   const { inquiry } = view;
   if (inquiry.dueAtMono === NEVER && inquiry.silent === null) return NEVER;
   const session = askable(group, view);
-  if (session === null || (inquiry.open !== null && sameConnection(inquiry.open.binding, session)))
-    return NEVER;
+  if (session === null || isAsking(inquiry, session)) return NEVER;
+  const suspicionMs = inquiry.dueAtMono - group.now.mono;
   // Two equal answers about a revision that was not read prove nothing about what stands there.
-  const silentMs = view.proven && view.since !== null ? silentDelayMs(group, view, session) : NEVER;
-  return Math.min(inquiry.dueAtMono - group.now.mono, silentMs);
-}
-
-/** As `questionDelayMs`, for the questions that only the missing beats cause. */
-function silentDelayMs(group: GroupState, view: SessionView, session: SessionBinding): number {
-  const silence = brokenSilence(view, session);
-  if (silence === null) return NEVER;
-  const { first, quietUntilMono } = view.inquiry;
-  const confirmsAtMono = first?.counts
-    ? first.receivedAt.mono + silenceWaitMs(silence.ms) + headStartMs(group, view)
-    : 0;
-  return Math.max(confirmsAtMono, quietUntilMono) - group.now.mono;
+  if (!view.proven || view.since === null) return suspicionMs;
+  const silentMs = silentDelayMs(inquiry, session, group.now, () => headStartMs(group, view));
+  return Math.min(suspicionMs, silentMs);
 }
 
 /** Sends the question that is due. */
@@ -93,25 +82,16 @@ export function ask(group: GroupState, view: SessionView): void {
   const session = askable(group, view);
   if (session === null) throw new Error("bug: a question about no session");
   const { inquiry } = view;
-  const silence = brokenSilence(view, session);
-  const { first } = inquiry;
   group.lastQuestion += 1;
-  const question: OpenQuestion = {
-    number: group.lastQuestion,
-    binding: session,
-    // An answer about a revision that was not known to be in the stream when it was asked compares with none.
-    revision: view.proven && view.since !== null ? view.revision : 0,
-    confirms:
-      silence !== null &&
-      first?.counts === true &&
-      waitedUntil(first.receivedAt, silenceWaitMs(silence.ms), group.now),
-  };
+  const number = group.lastQuestion;
+  // An answer about a revision that was not known to be in the stream when it was asked compares with none.
+  const revision = view.proven && view.since !== null ? view.revision : 0;
   inquiry.dueAtMono = NEVER;
-  inquiry.open = question;
-  group.questions.set(question.number, view);
+  openQuestion(group, inquiry, { number, binding: session, revision });
+  group.questions.set(number, view);
   emit(group, {
     type: "ask",
-    question: question.number,
+    question: number,
     binding: session,
     timeoutMs: group.config.requestTimeoutMs,
     closedIsEnough: closedIsEnough(group, session),
@@ -134,39 +114,9 @@ export function onAnswered(group: GroupState, number: number, answer: HolderAnsw
     prove(view);
     return;
   }
-  judgeSilence(group, view, open, session, answer);
-}
-
-/**
- * Two answers that say the same, with F and the margin between them: nothing of the member was counted in that time, or the
- * connection was closed before. One false "closed" proves nothing, also where the connection closes later: then the wait begins with
- * the next answer that says so.
- */
-function judgeSilence(
-  group: GroupState,
-  view: SessionView,
-  question: OpenQuestion,
-  session: SessionBinding,
-  answer: HolderAnswer,
-): void {
-  const { inquiry } = view;
-  const silence = brokenSilence(view, session);
-  // A newer revision starts over: its member may have become held again by it.
-  if (silence === null || view.revision !== question.revision) {
-    inquiry.first = null;
-    return;
-  }
-  const { first } = inquiry;
-  if (first !== null && saysTheSame(first.answer, answer)) {
-    if (!first.counts) inquiry.first = { answer, receivedAt: group.now, counts: true };
-    else if (question.confirms) view.silentRevision = view.revision;
-    return;
-  }
-  const pauseMs = beatIntervalMs(silence.ms) * 2 ** Math.min(inquiry.lives, 10);
-  inquiry.quietUntilMono = group.now.mono + Math.min(pauseMs, group.config.heartbeatIntervalMs);
-  inquiry.lives += 1;
-  inquiry.first =
-    answer.kind === "none" ? null : { answer, receivedAt: group.now, counts: answer.kind === "open" };
+  const { inquiry, revision } = view;
+  if (judgeSilence(group, inquiry, { question: open, answer }, { session, revision }))
+    view.silentRevision = revision;
 }
 
 /** Members may share a connection. */
@@ -185,30 +135,18 @@ export function onPresenceLost(group: GroupState, presence: string): void {
 /** No beat of the connection has been heard for too long. */
 export function onHolderSilent(group: GroupState, connection: ConnectionId): void {
   for (const view of viewsOfConnection(group, connection)) {
-    const { inquiry } = view;
-    inquiry.silent = connection;
-    inquiry.first = null;
+    noteSilent(group, view.inquiry, connection);
     prove(view);
-    // A member that has been heard for a while since is suspected from the start.
-    if (group.now.mono >= inquiry.quietUntilMono + group.config.heartbeatIntervalMs) inquiry.lives = 0;
     sessionDue(group, group.now.mono);
   }
 }
 
-/** It lives: what was asked says nothing any more. */
+/** A beat of a connection that was reported silent has been heard. */
 export function onHolderHeard(group: GroupState, connection: ConnectionId): void {
-  for (const { inquiry } of viewsOfConnection(group, connection)) {
-    if (!sameConnection(inquiry.silent, connection)) continue;
-    inquiry.silent = null;
-    inquiry.first = null;
-  }
+  for (const { inquiry } of viewsOfConnection(group, connection)) noteHeard(inquiry, connection);
 }
 
-/** The connection to NATS has ended: whatever was asked and heard starts over. */
-export function startOver({ sessions }: GroupState): void {
-  for (const { inquiry } of sessions.values()) {
-    inquiry.open = null;
-    inquiry.silent = null;
-    inquiry.first = null;
-  }
+/** The connection to NATS has ended. */
+export function onDisconnected({ sessions }: GroupState): void {
+  for (const { inquiry } of sessions.values()) noteDisconnected(inquiry);
 }

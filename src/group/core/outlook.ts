@@ -1,8 +1,8 @@
 /** What can be read off the state of a member: for the driver, the application and those who watch. */
 
-import { beatIntervalMs } from "../../election/silence.ts";
 import { hasReached, type Instant } from "../../election/time.ts";
 import type { CrashDetection } from "../../election/types.ts";
+import { beatIntervalMs } from "../../inquiry/durations.ts";
 import type { MemberView } from "./events.ts";
 import { isBound, isSessionHeld, takesNothing } from "./held.ts";
 import type { GroupState, ResourceView } from "./state.ts";

@@ -3,11 +3,14 @@
  * The arithmetic is that of the election (`src/election/{lease,silence,time}.ts`); unlike a term of the election, a session that has
  * ended never comes back: the next one has a new number.
  */
-import { leaseSpanMs, MIN_MARGIN_MS } from "../../election/lease.ts";
+
+import { leaseSpanMs } from "../../election/lease.ts";
 import { isTooSlow, withProof } from "../../election/silence.ts";
 import { after, hasReached, type Instant, remainingMs } from "../../election/time.ts";
 import type { OwnConnection, SessionBinding, WriteOutcome } from "../../election/types.ts";
-import { coversConnection, sameConnection } from "../../election/writes.ts";
+import { coversConnection } from "../../election/writes.ts";
+import { MIN_MARGIN_MS } from "../../inquiry/durations.ts";
+import { sameConnection } from "../../inquiry/rules.ts";
 import type { SessionLossReason } from "./events.ts";
 import { isBound, isKeptWhileRestarting, isSessionHeld, keepsPromises, takesNothing } from "./held.ts";
 import { isReady, sendWrite } from "./requests.ts";

@@ -12,7 +12,7 @@
 import { maxEpochAt } from "../../election/epochs.ts";
 import { isSameHolder } from "../../election/outlook.ts";
 import type { SessionBinding } from "../../election/types.ts";
-import { sameConnection } from "../../election/writes.ts";
+import { noteOtherHolder, sameConnection, startOver } from "../../inquiry/rules.ts";
 import { keyReads } from "./initial-state.ts";
 import { type GroupState, NEVER, noteNumber, type SessionView, warn } from "./state.ts";
 import type { GroupEntry, SessionEnd, SessionRecord } from "./types.ts";
@@ -201,7 +201,7 @@ function replace(group: GroupState, view: SessionView, entry: GroupEntry | null,
   view.silentRevision = 0;
   view.fenceAtMono = PAST;
   view.fenceFailures = 0;
-  view.inquiry.first = null;
+  startOver(view.inquiry);
   const record = entry?.kind === "record" ? believed(group, view, entry.record, entry.revision) : null;
   if (record?.kind === "session") noteRecord(group, view, record, answered);
   else if (record?.kind === "session-end") noteEnd(group, view, record, answered);
@@ -213,12 +213,9 @@ function replace(group: GroupState, view: SessionView, entry: GroupEntry | null,
   sessionDue(group, view.kind === "live" ? now.mono + missedHeartbeatMs(group) : now.mono);
 }
 
-/** Another connection is watched from now on: what was heard and asked concerned the one before. */
 function watchOther(group: GroupState, { inquiry }: SessionView): void {
   group.watchVersion += 1;
-  inquiry.silent = null;
-  inquiry.lives = 0;
-  inquiry.quietUntilMono = PAST;
+  noteOtherHolder(inquiry);
 }
 
 /** A record of this key, of this bucket, with numbers that are possible. */

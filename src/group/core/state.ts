@@ -2,15 +2,10 @@
  * The state of one member. It is changed in place, by `step` and by nothing else: it belongs to the core, and others read it through
  * `outlook.ts`. Values that came from outside (records, entries) are never changed.
  */
+
 import type { Instant } from "../../election/time.ts";
-import type {
-  ConnectionId,
-  FirstAnswer,
-  LateProofs,
-  OwnConnection,
-  SessionBinding,
-  Stretch,
-} from "../../election/types.ts";
+import type { LateProofs, OwnConnection, SessionBinding, Stretch } from "../../election/types.ts";
+import type { Inquiry } from "../../inquiry/types.ts";
 import type { Assignment, Resource, StoredPlan } from "./balance.ts";
 import type { DrainReason, GroupConfig, GroupEffect, GroupWarningCode, Profile } from "./events.ts";
 import type { DueQueue, Fifo } from "./queues.ts";
@@ -62,23 +57,10 @@ export interface OwnSession {
   version: number;
 }
 
-/** One question about a session to the server that held its connection. */
-export interface OpenQuestion {
-  readonly number: number;
-  readonly binding: SessionBinding;
-  readonly revision: number;
-  readonly confirms: boolean;
-}
-
-/** As `Inquiry` of the election, for one session. */
-export interface SessionInquiry {
+/** The questions about one session, and the suspicion that causes the next one. */
+export interface SessionInquiry extends Inquiry {
   /** A suspicion: monotonic milliseconds from which to ask; infinite: none. */
   dueAtMono: number;
-  silent: ConnectionId | null;
-  open: OpenQuestion | null;
-  first: FirstAnswer | null;
-  quietUntilMono: number;
-  lives: number;
 }
 
 /** Reads of one key: at most one in flight. */

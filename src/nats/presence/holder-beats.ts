@@ -1,7 +1,8 @@
 /** The beats of other connections, heard on their subjects. Shared by all elections on this connection. */
+
 import type { Subscription } from "@nats-io/transport-node";
-import { missingBeatMs } from "../../election/silence.ts";
 import type { ConnectionId } from "../../election/types.ts";
+import { missingBeatMs } from "../../inquiry/durations.ts";
 import { BeatWatch } from "../../runtime/beat-watch.ts";
 import { systemClock } from "../../runtime/system-clock.ts";
 import type { ConnectionMonitor } from "../connection/connection-monitor.ts";

@@ -1,9 +1,9 @@
 import { isSameHolder } from "../../../election/outlook.ts";
-import { missingBeatMs } from "../../../election/silence.ts";
 import type { Instant } from "../../../election/time.ts";
 import type { ConnectionId, HolderAnswer, OwnConnection, SessionBinding } from "../../../election/types.ts";
-import { sameConnection } from "../../../election/writes.ts";
 import type { GroupSession } from "../../../group/ports.ts";
+import { missingBeatMs } from "../../../inquiry/durations.ts";
+import { sameConnection } from "../../../inquiry/rules.ts";
 import { BeatWatch } from "../../../runtime/beat-watch.ts";
 import { Beats } from "../../../runtime/beats.ts";
 import type { InquiryOptions, Session, SessionEvent } from "../../../runtime/ports.ts";
