@@ -500,6 +500,9 @@ test("errors of the API are ClusterErrors that name the option or the call", asy
   expect(() => scriptedMember({}, { resources: ["a", "a"], memberId: "x y", weigth: 2 } as never)).toThrow(
     /memberId "x y" must be.*weigth is not an option; did you mean weight.*resources\[1\] "a" is on the list twice/s,
   );
+  const many = Array.from({ length: 100_001 }, (_, index) => `r${index}`);
+  expect(() => scriptedMember({}, { resources: many })).toThrow("100001 entries; at most 100000 are allowed");
+  expect(() => scriptedMember({}, { resources: 100_001 })).toThrow("a number of partitions from 1 to 100000");
   expect(() => scriptedMember({ onOwned: () => {} } as never)).toThrow(
     "onOwned is not a hook; did you mean onOwn?",
   );

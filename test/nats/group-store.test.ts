@@ -4,6 +4,7 @@ import type { GroupEntry } from "../../src/group/core/types.ts";
 import { MAX_PLAN_BYTES } from "../../src/group/plan/plan-codec.ts";
 import { FIRST_SEQUENCE_SINCE, isAtLeast } from "../../src/nats/api/server-version.ts";
 import type { NatsLink } from "../../src/nats/connection/connection.ts";
+import { readBulk } from "../../src/nats/group/bulk-read.ts";
 import { groupRepublishSubject, groupStreamName, groupSubject, streamName } from "../../src/nats/names.ts";
 import { freshId } from "../support/fresh-id.ts";
 import {
@@ -267,6 +268,30 @@ describe("a bulk read", () => {
     );
     expect(nonces.filter((nonce) => nonce === 2)).toHaveLength(500);
     expect(rest.upTo).toBe(3_500);
+  });
+
+  test("of more messages or bytes than allowed fails, and says which limits there are", async () => {
+    const { store, monitor, groupId } = await openStore();
+    for (const resource of ["r", "s", "t"]) applied(await store.write(claimOf(resource, 0), 2000));
+    let bytes = 0;
+    const read = (limits: { readonly messages: number; readonly bytes: number }): Promise<number> =>
+      readBulk(monitor, {
+        stream: groupStreamName(groupId),
+        filter: groupSubject(groupId, ">"),
+        after: 0,
+        timeoutMs: 5000,
+        signal: noAbort(),
+        created: () => {},
+        message: ({ data }) => {
+          bytes += data.length;
+        },
+        limits,
+      });
+    expect(await read({ messages: 3, bytes: 100_000 })).toBe(3);
+    const all = { messages: 3, bytes };
+    expect(await read(all)).toBe(3);
+    await expect(read({ ...all, messages: 2 })).rejects.toThrow("it has more than 2 messages or");
+    await expect(read({ ...all, bytes: all.bytes - 1 })).rejects.toThrow(`or ${all.bytes - 1} bytes`);
   });
 
   test("leaves no consumer behind", async () => {

@@ -19,9 +19,8 @@ import { inDomain } from "../names.ts";
 /** Messages of one request to the consumer. The next one is sent when half of them have arrived. */
 const BATCH = 500;
 const INACTIVE_MS = 2_000;
-/** Limits of one read, in memory. 100 000 owners take about 30 MB. */
-const MAX_MESSAGES = 400_000;
-const MAX_BYTES = 256 * 1024 * 1024;
+/** All messages of a read are in memory at once: 100 000 owners take about 30 MB. */
+const LIMITS = { messages: 400_000, bytes: 256 * 1024 * 1024 } as const;
 
 export interface BulkReadOptions {
   readonly stream: string;
@@ -33,6 +32,8 @@ export interface BulkReadOptions {
   /** The consumer exists: what is asked about the stream from now on concerns the stream that is read. */
   readonly created: () => void;
   readonly message: (message: Msg, sequence: number) => void;
+  /** A read of more fails. @default 400 000 messages or 256 MiB */
+  readonly limits?: { readonly messages: number; readonly bytes: number };
 }
 
 /**
@@ -157,10 +158,9 @@ class Pull {
     this.#received += 1;
     this.#requested -= 1;
     this.#bytes += message.data.length;
-    if (this.#received > MAX_MESSAGES || this.#bytes > MAX_BYTES) {
-      return this.#reject(
-        this.#failure("failed", `it has more than ${MAX_MESSAGES} messages or ${MAX_BYTES} bytes`),
-      );
+    const { messages, bytes } = this.#options.limits ?? LIMITS;
+    if (this.#received > messages || this.#bytes > bytes) {
+      return this.#reject(this.#failure("failed", `it has more than ${messages} messages or ${bytes} bytes`));
     }
     this.#upTo = delivery.sequence;
     try {
