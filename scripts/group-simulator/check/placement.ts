@@ -109,12 +109,28 @@ export class Placement {
     const owners = new Map<string, string>();
     for (const { name } of member.host.resources) {
       const planned = plan?.assignment.get(name);
-      const actual = truth.ownerOf(name) ?? undefined;
-      const owner = [planned, actual].find((one) => one !== undefined && isFit(byId.get(one), name));
-      if (owner !== undefined) owners.set(name, owner);
+      const candidates = [planned, truth.ownerOf(name), this.#keeper(name)];
+      const owner = candidates.find((one) => typeof one === "string" && isFit(byId.get(one), name));
+      if (typeof owner === "string") owners.set(name, owner);
     }
     const placed = balance.place({ members: there, resources: member.host.resources, owners });
     return owners.get(resource) ?? placed.get(resource) ?? null;
+  }
+
+  /**
+   * The member that has released the resource, names no other, and may take it again: to the others it stays the target of a resource that
+   * is not planned.
+   */
+  #keeper(resource: string): string | null {
+    const entry = this.#options.bucket.get({ kind: "owner", resource });
+    const record = entry?.kind === "record" ? entry.record : null;
+    if (record?.kind !== "release" || record.successor !== undefined) return null;
+    for (const observed of this.#options.members()) {
+      const { memberId, incarnation } = observed.member;
+      if (memberId === record.memberId && incarnation === record.incarnation)
+        return mayTake(observed, resource) ? memberId : null;
+    }
+    return null;
   }
 
   /** A member that gives up what it must not keep names the one that gets it, which then claims it at once. */

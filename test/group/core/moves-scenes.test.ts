@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { hidesRoutine } from "./play/hides.ts";
 import { claimEntry, Solo, sessionEntry } from "./play/solo.ts";
 import { expectTranscript } from "./play/transcript.ts";
-import { World } from "./play/world.ts";
+import { type Member, World } from "./play/world.ts";
 
 const FOUR = ["r1", "r2", "r3", "r4"];
 
@@ -173,6 +173,47 @@ test("the list of a member: it releases what has left it, and takes what is new"
   play.until(1_100);
   expect(a.ownedNames).toEqual(["r2", "r3"]);
   await expectTranscript("list-changes", play);
+});
+
+describe("a resource that is on the list of its owner again once its work has ended, and not in the plan", () => {
+  /** Member a coordinates, and cannot write a plan. Returns the resource that it has released at 9 100 ms, without naming a successor. */
+  function relisted(play: World, a: Member): string {
+    const [mine = ""] = a.ownedNames;
+    const both = [{ name: "r1" }, { name: "r2" }];
+    a.send({ type: "resources", resources: both.filter(({ name }) => name !== mine) });
+    play.until(9_050);
+    a.fate = ({ key }) => (key.kind === "plan" ? "lost" : "normal");
+    a.send({ type: "resources", resources: both });
+    return mine;
+  }
+
+  function world(): { play: World; a: Member; b: Member } {
+    const play = new World("The list lacks a resource for a moment.", ["r1", "r2"]);
+    const a = play.member("a", { drainMs: 100 }).start();
+    play.until(1_000);
+    const b = play.member("b").start();
+    play.until(9_000);
+    return { play, a, b };
+  }
+
+  test("its owner takes it again", () => {
+    const { play, a } = world();
+    const before = a.count("released");
+    const mine = relisted(play, a);
+    play.until(9_110);
+    expect(a.count("released")).toBe(before + 1);
+    expect(a.ownedNames).toEqual([mine]);
+  });
+
+  test("another member does so if it does not, after unownedGraceMs", () => {
+    const { play, a, b } = world();
+    const mine = relisted(play, a);
+    a.fate = ({ record }) => (record.kind === "release" ? "normal" : "lost");
+    play.until(10_090);
+    expect(play.keys.get(`owner.${mine}`)).toMatchObject({ record: { kind: "release" } });
+    play.until(10_300);
+    expect(b.ownedNames).toEqual(["r1", "r2"]);
+  });
 });
 
 test("members with different lists: a warning, and each owns what is on its own", () => {
