@@ -7,18 +7,16 @@
  * The seed decides which faults come in which world and with which numbers, but not the timing on the machine. Exit code 1: a guarantee did
  * not hold; 2: invalid arguments. docs/chaos.md explains the report.
  */
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { Command } from "commander";
 import { endWhenOutputFails } from "../../src/system/output-failures.ts";
 import { findNatsServer } from "../../src/testing.ts";
+import { runWorlds } from "../chaos/harness/run-worlds.ts";
 import { findFaketime } from "../chaos/machine/fake-clock.ts";
 import { wholeNumberParser } from "../shared/whole-number.ts";
 import { FAULT_NAMES, type FaultName, kindOf } from "./faults/faults.ts";
 import { reportText, summarize } from "./report.ts";
 import { changesClocks, makeSchedule, profiles } from "./schedule.ts";
-import { runWorld, type WorldReport } from "./world.ts";
+import { runWorld, type WorldProfile } from "./world.ts";
 
 endWhenOutputFails();
 
@@ -67,7 +65,7 @@ function namesOf(text: string): FaultName[] {
 }
 
 async function run(): Promise<boolean> {
-  const { faults, seed, only, lease: leaseMs, keep } = flags;
+  const { faults, seed, only, lease: leaseMs, keep = null } = flags;
   if (flags.servers !== undefined && flags.servers !== "1" && flags.servers !== "3")
     program.error(`--servers must be 1 or 3, not ${flags.servers}`);
   // Before the worlds start, so that only one of them downloads the server.
@@ -76,41 +74,18 @@ async function run(): Promise<boolean> {
   const servers = flags.servers === undefined ? null : flags.servers === "1" ? 1 : 3;
   const worlds = profiles(Math.min(flags.worlds, faults), { servers, clocks: faketime !== null });
   const schedule = makeSchedule({ seed, faults, worlds, only });
-  const folder = keep ?? mkdtempSync(join(tmpdir(), "nats-leader-chaos-group-"));
-  mkdirSync(folder, { recursive: true });
-  const stop = new AbortController();
-  process.once("SIGINT", () => stop.abort());
-  const began = performance.now();
-  let done = 0;
-  try {
-    const settled = await Promise.allSettled(
-      worlds.map((profile, index) =>
-        runWorld({
-          profile,
-          number: index + 1,
-          faults: schedule[index] ?? [],
-          seed,
-          leaseMs,
-          faketime: profile.clocks ? faketime : null,
-          folder: join(folder, String(index + 1)),
-          signal: stop.signal,
-          onFault: ({ number, name, fromMs, settledMs }) => {
-            done += 1;
-            const took = ((settledMs - fromMs) / 1_000).toFixed(1);
-            process.stderr.write(`${done}/${faults}  world ${index + 1}  ${number} ${name}  ${took} s\n`);
-          },
-        }),
-      ),
-    );
-    const reports = settled.flatMap((it): WorldReport[] => (it.status === "fulfilled" ? [it.value] : []));
-    const broken = settled.flatMap((it, index) =>
-      it.status === "rejected" ? [`world ${index + 1} did not end: ${it.reason}`] : [],
-    );
-    const seconds = Math.round((performance.now() - began) / 1_000);
-    const report = summarize(reports, { seed, leaseMs, seconds, clocks: faketime !== null, broken });
-    console.log(flags.json ? JSON.stringify(report) : reportText(report));
-    return report.problems.length === 0;
-  } finally {
-    if (keep === undefined) rmSync(folder, { recursive: true, force: true });
-  }
+  const { reports, broken, seconds } = await runWorlds({ worlds: worlds.length, faults, keep }, (place) => {
+    const profile = worlds[place.number - 1] as WorldProfile;
+    return runWorld({
+      ...place,
+      profile,
+      faults: schedule[place.number - 1] ?? [],
+      seed,
+      leaseMs,
+      faketime: profile.clocks ? faketime : null,
+    });
+  });
+  const report = summarize(reports, { seed, leaseMs, seconds, clocks: faketime !== null, broken });
+  console.log(flags.json ? JSON.stringify(report) : reportText(report));
+  return report.problems.length === 0;
 }

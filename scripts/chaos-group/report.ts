@@ -1,4 +1,5 @@
 /** Summarizes the worlds of a run, and lists the problems. */
+import { summed, total } from "../chaos/harness/sums.ts";
 import type { FaultMark, Overlap } from "./check/findings.ts";
 import { FAULT_NAMES, type FaultName } from "./faults/faults.ts";
 import type { WorldReport } from "./world.ts";
@@ -47,7 +48,7 @@ export interface RunFacts {
   readonly leaseMs: number;
   readonly seconds: number;
   readonly clocks: boolean;
-  /** Why worlds did not start. */
+  /** Why worlds have no report. */
   readonly broken: readonly string[];
 }
 
@@ -163,17 +164,6 @@ export function reportText(report: GroupChaosReport): string {
     ...problems.map((problem) => `PROBLEM: ${problem}`),
     problems.length === 0 ? "every guarantee held" : `${problems.length} problems`,
   ].join("\n");
-}
-
-function summed(all: readonly Readonly<Record<string, number>>[]): Record<string, number> {
-  const sums: Record<string, number> = {};
-  for (const one of all)
-    for (const [name, times] of Object.entries(one)) sums[name] = (sums[name] ?? 0) + times;
-  return sums;
-}
-
-function total(numbers: readonly number[]): number {
-  return numbers.reduce((sum, one) => sum + one, 0);
 }
 
 function rounded(ms: number): number {

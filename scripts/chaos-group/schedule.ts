@@ -1,5 +1,6 @@
 /** Decides from the seed, before anything runs, which faults come in which world, and in which order. */
 import { Random } from "../../src/testing/simulation/random.ts";
+import { Deck } from "../chaos/harness/deck.ts";
 import { FAULT_NAMES, type FaultName, kindOf } from "./faults/faults.ts";
 import type { WorldProfile } from "./world.ts";
 
@@ -53,21 +54,17 @@ function isPossible(name: FaultName, { servers, clocks }: WorldProfile): boolean
 export function makeSchedule({ seed, faults, worlds, only }: ScheduleOptions): FaultName[][] {
   const random = new Random(seed);
   const wanted = only.length === 0 ? FAULT_NAMES : only;
-  const tables = worlds.map((world) => ({
-    names: wanted.filter((name) => isPossible(name, world)),
-    left: [] as FaultName[],
-    dealt: [] as FaultName[],
-  }));
+  const tables = worlds.map((world) => {
+    const names = wanted.filter((name) => isPossible(name, world));
+    return { names, deck: new Deck(names, random), dealt: [] as FaultName[] };
+  });
   const open = tables.filter(({ names }) => names.length > 0);
   if (open.length === 0) throw new Error(`no world of this run can inject ${wanted.join(", ")}`);
   const seen = new Set<FaultName>();
   for (let number = 0; number < faults; number += 1) {
     const table = open[number % open.length];
     if (table === undefined) break;
-    if (table.left.length === 0) table.left = [...table.names];
-    const fresh = table.left.filter((name) => !seen.has(name));
-    const name = random.pick(fresh.length > 0 ? fresh : table.left);
-    table.left.splice(table.left.indexOf(name), 1);
+    const name = table.deck.deal(seen);
     table.dealt.push(name);
     seen.add(name);
   }

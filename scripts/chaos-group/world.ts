@@ -1,15 +1,17 @@
 /** One server or three, three members behind proxies, one fault after another. */
-import { mkdirSync } from "node:fs";
-import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import type { CrashDetection } from "../../src/election/types.ts";
 import { Random } from "../../src/testing/simulation/random.ts";
 import { type Detection, detectionsOf } from "../chaos/detection.ts";
-import { FakeClock, uptimeOffsetNs } from "../chaos/machine/fake-clock.ts";
-import { hostNowNs } from "../chaos/node/messages.ts";
+import { hostNowMs } from "../chaos/harness/host-clock.ts";
+import { placeOf } from "../chaos/harness/lane-process.ts";
+import { playFault } from "../chaos/harness/play-fault.ts";
+import { playWorld, type World, type WorldPlace } from "../chaos/harness/run-worlds.ts";
+import { summed, total } from "../chaos/harness/sums.ts";
+import { uptimeOffsetNs } from "../chaos/machine/fake-clock.ts";
 import { readRecording } from "../chaos/node/recording.ts";
 import { Operator } from "../chaos/servers/operator.ts";
-import { type Servers, startServers } from "../chaos/servers/servers.ts";
+import type { Servers } from "../chaos/servers/servers.ts";
 import { waitFor } from "../shared/wait.ts";
 import {
   type FaultMark,
@@ -39,18 +41,12 @@ export interface WorldProfile {
   readonly clocks: boolean;
 }
 
-export interface WorldOptions {
+export interface WorldOptions extends WorldPlace {
   readonly profile: WorldProfile;
-  /** From 1. */
-  readonly number: number;
   readonly faults: readonly FaultName[];
   readonly seed: number;
   readonly leaseMs: number;
   readonly faketime: string | null;
-  readonly folder: string;
-  /** When aborted, no further fault begins. */
-  readonly signal: AbortSignal;
-  readonly onFault: (mark: FaultMark) => void;
 }
 
 export interface WorldReport {
@@ -68,26 +64,12 @@ export interface WorldReport {
   readonly failure: string | null;
 }
 
-export async function runWorld(options: WorldOptions): Promise<WorldReport> {
-  mkdirSync(options.folder, { recursive: true });
-  const servers = await startServers({ count: options.profile.servers, nodeIds: [], smallDisks: false });
-  const world = new World(options, servers);
-  try {
-    let failure: string | null = null;
-    try {
-      await world.begin();
-      await world.runFaults();
-    } catch (error) {
-      failure = String(error);
-    }
-    return await world.end(failure);
-  } finally {
-    await world.close();
-    await servers.dispose();
-  }
+export function runWorld(options: WorldOptions): Promise<WorldReport> {
+  const servers = { count: options.profile.servers, nodeIds: [], smallDisks: false };
+  return playWorld(servers, (running) => new GroupWorld(options, running));
 }
 
-class World {
+class GroupWorld implements World<WorldReport> {
   readonly #options: WorldOptions;
   readonly #servers: Servers;
   readonly #random: Random;
@@ -96,7 +78,6 @@ class World {
   readonly #guests: MemberProcess[] = [];
   readonly #faults: FaultMark[] = [];
   readonly #detections: readonly Detection[];
-  readonly #outcomes: Record<string, number> = {};
   #operator: Operator | null = null;
   #lanes = 0;
 
@@ -126,30 +107,33 @@ class World {
     for (const [index, name] of faults.entries()) {
       if (signal.aborted) return;
       await pause(this.#random.between(0, 600));
-      const fromMs = hostNowNs() / 1e6;
-      await kindOf(name).inflict(this.#scene());
-      const mendedMs = hostNowNs() / 1e6;
-      for (const guest of this.#guests.splice(0)) await this.#retire(guest);
-      for (const member of this.#members) member.start();
-      await this.#settled(mendedMs);
-      const mark = { number: index + 1, name, fromMs, mendedMs, settledMs: hostNowNs() / 1e6 };
-      this.#faults.push(mark);
-      onFault(mark);
-      for (const { failure } of this.#members) if (failure !== null) throw new Error(failure);
+      const fault = { number: index + 1, name };
+      await playFault(fault, {
+        inflict: () => kindOf(name).inflict(this.#scene()),
+        recover: (mendedMs) => this.#recover(mendedMs),
+        record: (times) => this.#faults.push({ ...fault, ...times }),
+      });
+      onFault(this.#faults.at(-1) as FaultMark);
     }
+  }
+
+  async #recover(mendedMs: number): Promise<void> {
+    for (const guest of this.#guests.splice(0)) await this.#retire(guest);
+    for (const member of this.#members) member.start();
+    await this.#settled(mendedMs);
+    for (const { failure } of this.#members) if (failure !== null) throw new Error(failure);
   }
 
   async end(failure: string | null): Promise<WorldReport> {
     const { profile, number, folder } = this.#options;
+    const outcomes: Readonly<Record<string, number>>[] = [];
     for (const member of this.#members) {
-      add(this.#outcomes, (await member.stats(STATS_MS))?.outcomes ?? {});
+      outcomes.push((await member.stats(STATS_MS))?.outcomes ?? {});
       if (member.frozen) member.thaw();
       await member.end("SIGTERM");
     }
     const sinks: ReadonlyMap<string, SinkContents> = await readSinks(this.#servers.urls);
     const { held, events } = readRecordings(folder);
-    const warnings: Record<string, number> = {};
-    for (const member of [...this.#members, ...this.#guests]) add(warnings, member.warnings);
     const detectionOf = (lane: string): Detection => this.#detectionOf(lane);
     return {
       number,
@@ -162,10 +146,10 @@ class World {
       ledgers: RESOURCES.map((resource) =>
         ledgerFindings(resource, sinks.get(resource)?.entries ?? [], events.get(resource) ?? []),
       ),
-      shadowEntries: sum(RESOURCES.map((resource) => sinks.get(resource)?.shadow.length ?? 0)),
-      shadowStale: sum(RESOURCES.map((resource) => staleEpochs(sinks.get(resource)?.shadow ?? []))),
-      outcomes: this.#outcomes,
-      warnings,
+      shadowEntries: total(RESOURCES.map((resource) => sinks.get(resource)?.shadow.length ?? 0)),
+      shadowStale: total(RESOURCES.map((resource) => staleEpochs(sinks.get(resource)?.shadow ?? []))),
+      outcomes: summed(outcomes),
+      warnings: summed([...this.#members, ...this.#guests].map((member) => member.warnings)),
       failure,
     };
   }
@@ -225,7 +209,7 @@ class World {
       operator: this.#operator,
       random,
       leaseMs: this.#options.leaseMs,
-      settled: () => this.#settled(hostNowNs() / 1e6),
+      settled: () => this.#settled(hostNowMs()),
       join: () => this.#guest("d", 0),
       twin: (member) => this.#guest(member.settings.memberId, MEMBERS.indexOf(member.lane)),
     };
@@ -246,18 +230,16 @@ class World {
 
   async #prepare(lane: string, memberId: string, index: number): Promise<MemberProcess> {
     const { folder, leaseMs, profile, faketime } = this.#options;
-    const { all } = this.#servers;
-    const servers = [...all.slice(index % all.length), ...all.slice(0, index % all.length)];
-    const clock = faketime === null ? null : new FakeClock(faketime, join(folder, `${lane}.clock`));
     const settings = {
       memberId,
       leaseTtlMs: leaseMs,
       ...this.#detectionOf(lane),
       replicas: profile.servers,
       folder,
-      uptimeOffsetNs: clock === null ? null : uptimeOffsetNs(),
+      uptimeOffsetNs: faketime === null ? null : uptimeOffsetNs(),
     };
-    return MemberProcess.prepare(lane, settings, servers, clock);
+    const place = await placeOf(lane, index, { all: this.#servers.all, faketime, folder });
+    return new MemberProcess(lane, settings, place);
   }
 
   #detectionOf(lane: string): Detection {
@@ -284,12 +266,4 @@ function readRecordings(folder: string): {
     );
   }
   return { held, events };
-}
-
-function add(total: Record<string, number>, more: Readonly<Record<string, number>>): void {
-  for (const [name, times] of Object.entries(more)) total[name] = (total[name] ?? 0) + times;
-}
-
-function sum(numbers: readonly number[]): number {
-  return numbers.reduce((total, one) => total + one, 0);
 }

@@ -9,12 +9,12 @@
  * The seed decides which faults come, in which world and with which numbers, but not the timing on the machine. Exit code 1:
  * a guarantee did not hold; 2: invalid arguments. docs/chaos.md explains the report.
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { writeFileSync } from "node:fs";
 import { leaseSpanMs } from "../../src/election/lease.ts";
 import { endWhenOutputFails } from "../../src/system/output-failures.ts";
 import { findNatsServer } from "../../src/testing.ts";
+import type { WorldProfile } from "./faults/catalogue.ts";
+import { runWorlds } from "./harness/run-worlds.ts";
 import { Disk } from "./machine/disk.ts";
 import { findFaketime } from "./machine/fake-clock.ts";
 import { Namespace } from "./machine/namespace.ts";
@@ -25,7 +25,7 @@ import { isSound, summarize } from "./report/report.ts";
 import { readReports, sumReports } from "./report/sum.ts";
 import { reportText } from "./report/text.ts";
 import { makeSchedule, profiles } from "./schedule.ts";
-import { runWorld, type WorldReport } from "./world.ts";
+import { runWorld } from "./world.ts";
 
 endWhenOutputFails();
 
@@ -37,38 +37,19 @@ async function run(options: ChaosOptions): Promise<boolean> {
   const support = { clocks: faketime !== null, disks: Disk.possible(), namespaces: Namespace.possible() };
   const worlds = profiles({ ...options, worlds: Math.min(options.worlds, faults) }, support);
   const schedule = makeSchedule({ seed, faults, worlds, only });
-  const folder = keep ?? mkdtempSync(join(tmpdir(), "nats-leader-chaos-"));
-  mkdirSync(folder, { recursive: true });
-  const stop = new AbortController();
-  process.once("SIGINT", () => stop.abort());
   const stalls = watchStalls();
-  const began = performance.now();
-  let done = 0;
   try {
-    const settled = await Promise.allSettled(
-      worlds.map((profile, index) =>
-        runWorld({
-          profile,
-          number: index + 1,
-          schedule: schedule[index] ?? [],
-          leaseMs,
-          faketime: profile.clocks ? faketime : null,
-          folder: join(folder, String(index + 1)),
-          stalls: stalls.seen,
-          signal: stop.signal,
-          onFault: ({ number, name, fromMs, settledMs }) => {
-            done += 1;
-            const took = ((settledMs - fromMs) / 1000).toFixed(1);
-            process.stderr.write(`${done}/${faults}  world ${index + 1}  ${number} ${name}  ${took} s\n`);
-          },
-        }),
-      ),
-    );
-    const reports = settled.flatMap((it): WorldReport[] => (it.status === "fulfilled" ? [it.value] : []));
-    const broken = settled.flatMap((it, index) =>
-      it.status === "rejected" ? [`world ${index + 1} did not start: ${it.reason}`] : [],
-    );
-    const seconds = Math.round((performance.now() - began) / 1000);
+    const { reports, broken, seconds } = await runWorlds({ worlds: worlds.length, faults, keep }, (place) => {
+      const profile = worlds[place.number - 1] as WorldProfile;
+      return runWorld({
+        ...place,
+        profile,
+        schedule: schedule[place.number - 1] ?? [],
+        leaseMs,
+        faketime: profile.clocks ? faketime : null,
+        stalls: stalls.seen,
+      });
+    });
     const facts = {
       options,
       spanMs: leaseSpanMs(leaseMs),
@@ -84,7 +65,6 @@ async function run(options: ChaosOptions): Promise<boolean> {
     return isSound(report);
   } finally {
     stalls.stop();
-    if (keep === null) rmSync(folder, { recursive: true, force: true });
   }
 }
 

@@ -3,6 +3,7 @@ import type { CrashDetection } from "../../src/election/types.ts";
 import { Random } from "../../src/testing/simulation/random.ts";
 import { costMs, isPossible, type WorldProfile } from "./faults/catalogue.ts";
 import { FAULT_NAMES, type FaultName, groupOf } from "./faults/names.ts";
+import { Deck } from "./harness/deck.ts";
 
 export interface ScheduledFault {
   /** From 1, over all worlds. */
@@ -52,26 +53,6 @@ export function makeSchedule(options: ScheduleOptions): ScheduledFault[][] {
     table.spentMs += costMs(name, table.world);
   }
   return tables.map((table) => table.dealt);
-}
-
-class Deck {
-  readonly #cards: readonly FaultName[];
-  readonly #random: Random;
-  #left: FaultName[] = [];
-
-  constructor(cards: readonly FaultName[], random: Random) {
-    this.#cards = cards;
-    this.#random = random;
-  }
-
-  /** Prefers a name that is not in `seen`. */
-  deal(seen: ReadonlySet<FaultName>): FaultName {
-    if (this.#left.length === 0) this.#left = [...this.#cards];
-    const fresh = this.#left.filter((name) => !seen.has(name));
-    const name = this.#random.pick(fresh.length > 0 ? fresh : this.#left);
-    this.#left.splice(this.#left.indexOf(name), 1);
-    return name;
-  }
 }
 
 /**

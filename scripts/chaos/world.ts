@@ -1,5 +1,5 @@
 /** One server or three, three nodes behind proxies, one fault after another. Several worlds run in parallel. */
-import { appendFileSync, mkdirSync } from "node:fs";
+import { appendFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { streamName } from "../../src/nats/names.ts";
@@ -11,16 +11,20 @@ import { type Detection, detectionsOf } from "./detection.ts";
 import type { WorldProfile } from "./faults/catalogue.ts";
 import { inflict } from "./faults/inflict.ts";
 import type { Scene } from "./faults/scene.ts";
-import { FakeClock, uptimeOffsetNs } from "./machine/fake-clock.ts";
+import { placeOf } from "./harness/lane-process.ts";
+import { playFault } from "./harness/play-fault.ts";
+import { playWorld, type World, type WorldPlace } from "./harness/run-worlds.ts";
+import { summed } from "./harness/sums.ts";
+import { uptimeOffsetNs } from "./machine/fake-clock.ts";
 import { Namespace } from "./machine/namespace.ts";
-import { CLUSTER_ID, hostNowNs, STREAM } from "./node/messages.ts";
+import { CLUSTER_ID, STREAM } from "./node/messages.ts";
 import { NodeProcess } from "./node/node-process.ts";
 import { type HeldInterval, readRecording, type Stall } from "./node/recording.ts";
 import type { ScheduledFault } from "./schedule.ts";
 import { AnswerWatch } from "./servers/answer-watch.ts";
 import { Operator } from "./servers/operator.ts";
 import { createRegister, EMPTY_REGISTER, type RegisterContents, readRegister } from "./servers/register.ts";
-import { type Servers, STRANGER, startServers, userOf } from "./servers/servers.ts";
+import { type Servers, STRANGER, userOf } from "./servers/servers.ts";
 
 const NODES = ["a", "b", "c"] as const;
 /** A cluster whose servers die may have no leader for many seconds, longer on a busy machine. */
@@ -28,20 +32,13 @@ const SETTLE_MS = 120_000;
 const LATE_BYTES_MS = 1500;
 const POLL_MS = 5;
 
-export interface WorldOptions {
+export interface WorldOptions extends WorldPlace {
   readonly profile: WorldProfile;
-  /** From 1. */
-  readonly number: number;
   readonly schedule: readonly ScheduledFault[];
   readonly leaseMs: number;
   /** Path of libfaketime; `null` if no clock changes in this world. */
   readonly faketime: string | null;
-  /** For recordings and clock files. */
-  readonly folder: string;
   readonly stalls: readonly Stall[];
-  /** When aborted, no further fault begins. */
-  readonly signal: AbortSignal;
-  readonly onFault: (mark: FaultMark) => void;
 }
 
 export interface WorldReport {
@@ -59,27 +56,12 @@ export interface WorldReport {
   readonly failure: string | null;
 }
 
-export async function runWorld(options: WorldOptions): Promise<WorldReport> {
-  mkdirSync(options.folder, { recursive: true });
+export function runWorld(options: WorldOptions): Promise<WorldReport> {
   const { servers: count, disks: smallDisks } = options.profile;
-  const servers = await startServers({ count, nodeIds: NODES, smallDisks });
-  const world = new World(options, servers);
-  try {
-    let failure: string | null = null;
-    try {
-      await world.begin();
-      await world.runFaults();
-    } catch (error) {
-      failure = String(error);
-    }
-    return await world.end(failure);
-  } finally {
-    await world.close();
-    await servers.dispose();
-  }
+  return playWorld({ count, nodeIds: NODES, smallDisks }, (servers) => new ClusterWorld(options, servers));
 }
 
-class World {
+class ClusterWorld implements World<WorldReport> {
   readonly #options: WorldOptions;
   readonly #servers: Servers;
   readonly #nodes: NodeProcess[] = [];
@@ -114,12 +96,9 @@ class World {
     await this.#leader(0);
   }
 
-  /** Each node connects to another server first and has a proxy to every server. The last one uses the program's connection. */
+  /** Each node has a proxy to every server. The last one uses the program's connection. */
   async #prepare(lane: string, nodeId: string, index: number): Promise<NodeProcess> {
     const { folder, leaseMs, profile, faketime } = this.#options;
-    const { all } = this.#servers;
-    const servers = [...all.slice(index), ...all.slice(0, index)];
-    const clock = faketime === null ? null : new FakeClock(faketime, join(folder, `${lane}.clock`));
     const settings = {
       nodeId,
       user: userOf(nodeId),
@@ -129,7 +108,8 @@ class World {
       uptimeOffsetNs: this.#uptimeOffsetNs,
     };
     const namespace = profile.namespaces ? Namespace.create() : null;
-    return NodeProcess.prepare(lane, settings, servers, { clock, namespace, folder });
+    const place = await placeOf(lane, index, { all: this.#servers.all, faketime, folder, namespace });
+    return new NodeProcess(lane, settings, place, folder);
   }
 
   async runFaults(): Promise<void> {
@@ -139,22 +119,19 @@ class World {
       const random = new Random(seed);
       await pause(random.between(20, 250));
       const leader = await this.#leader(0);
-      const before = leader.epoch;
-      const fromMs = nowMs();
-      const mark = { number, name, fromMs, leader: leader.lane, epochBefore: before };
-      let mendedMs = fromMs;
-      try {
-        await inflict(name, this.#scene(leader, random));
-        mendedMs = nowMs();
-        await this.#mend();
-        const next = await this.#leader(mendedMs);
-        if (profile.servers > 1) await this.#servers.whole();
-        this.#record({ ...mark, mendedMs, settledMs: nowMs(), epochAfter: next.epoch });
-      } catch (error) {
-        // Recorded even if the world does not recover, so that the checker can attribute what follows.
-        this.#record({ ...mark, mendedMs, settledMs: nowMs(), epochAfter: before });
-        throw new Error(`fault ${number} (${name}): ${error}`, { cause: error });
-      }
+      const epochBefore = leader.epoch;
+      let epochAfter = epochBefore;
+      const fault = { number, name, leader: leader.lane, epochBefore };
+      await playFault(fault, {
+        inflict: () => inflict(name, this.#scene(leader, random)),
+        recover: async (mendedMs) => {
+          await this.#mend();
+          const next = await this.#leader(mendedMs);
+          if (profile.servers > 1) await this.#servers.whole();
+          epochAfter = next.epoch;
+        },
+        record: (times) => this.#record({ ...fault, ...times, epochAfter }),
+      });
       onFault(this.#faults.at(-1) as FaultMark);
     }
   }
@@ -249,7 +226,7 @@ class World {
   async end(failure: string | null): Promise<WorldReport> {
     const { number, profile, folder, stalls, leaseMs } = this.#options;
     await pause(LATE_BYTES_MS); // bytes under way arrive
-    const outcomes = sum(await Promise.all(this.#nodes.map((node) => node.outcomes())));
+    const outcomes = summed(await Promise.all(this.#nodes.map((node) => node.outcomes())));
     await Promise.all([...this.#nodes, ...this.#twins].map((node) => node.end("SIGKILL")));
     const recording = readRecording(folder);
     const faults = this.#faults;
@@ -280,10 +257,6 @@ class World {
   }
 }
 
-function nowMs(): number {
-  return hostNowNs() / 1e6;
-}
-
 /** After the last fault the register's stream may be without a leader for a while. */
 async function readRegisterWhenReady(
   servers: Servers,
@@ -300,12 +273,4 @@ async function readRegisterWhenReady(
       await pause(250);
     }
   }
-}
-
-function sum(all: readonly Readonly<Record<string, number>>[]): Record<string, number> {
-  const total: Record<string, number> = {};
-  for (const one of all) {
-    for (const [name, count] of Object.entries(one)) total[name] = (total[name] ?? 0) + count;
-  }
-  return total;
 }

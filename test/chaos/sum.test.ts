@@ -77,7 +77,7 @@ test("runs with different lease TTLs are not added up", () => {
   expect(() => sumReports([])).toThrow(/at least one report/);
 });
 
-test("a world that did not start is a problem even if all others are sound", () => {
+test("a world without a report is a problem even if all others are sound", () => {
   const facts = {
     options: readOptions([]),
     spanMs: 1750,
@@ -86,5 +86,7 @@ test("a world that did not start is a problem even if all others are sound", () 
     disks: true,
     namespaces: true,
   };
-  expect(isSound(summarize([], { ...facts, broken: ["world 1 did not start: no nats-server"] }))).toBe(false);
+  expect(isSound(summarize([], { ...facts, broken: ["world 1 gave no report: no nats-server"] }))).toBe(
+    false,
+  );
 });

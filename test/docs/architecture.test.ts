@@ -40,12 +40,15 @@ test("every other function that it names is declared somewhere", () => {
   expect([...new Set(names)].filter((name) => !declares(all, name))).toEqual([]);
 });
 
-test.each(["election", "application", "runtime", "node"])("every file of %s is named", (folder) => {
-  const missing = readdirSync(join(root, "src", folder))
-    .filter((file) => file.endsWith(".ts"))
-    .filter((file) => !text.includes(`${basename(file)}\``));
-  expect(missing).toEqual([]);
-});
+test.each(["election", "inquiry", "application", "runtime", "node"])(
+  "every file of %s is named",
+  (folder) => {
+    const missing = readdirSync(join(root, "src", folder))
+      .filter((file) => file.endsWith(".ts"))
+      .filter((file) => !text.includes(`${basename(file)}\``));
+    expect(missing).toEqual([]);
+  },
+);
 
 test.each(["src", "scripts"])("every folder of %s is in a table", (parent) => {
   const cells = text.split("\n").flatMap((line) => /^(?:\| |### ).*/.exec(line)?.[0].split(" | ")[0] ?? []);

@@ -1,20 +1,13 @@
 /** What a run of a group must not show, found in the recordings of its processes and in the ledgers. Pure. */
 import { roundTripMs } from "../../../src/election/silence.ts";
 import type { Detection } from "../../chaos/detection.ts";
+import type { PlayedFault } from "../../chaos/harness/play-fault.ts";
 import type { HeldInterval } from "../../chaos/node/recording.ts";
 import { type FaultName, kindOf } from "../faults/faults.ts";
 import type { Entry } from "../member/messages.ts";
 
-/** A fault as it happened. Milliseconds of the host's clock. */
-export interface FaultMark {
-  readonly number: number;
-  readonly name: FaultName;
-  readonly fromMs: number;
-  /** When the fault was undone. */
-  readonly mendedMs: number;
-  /** When every resource had been written by its owner since. */
-  readonly settledMs: number;
-}
+/** A fault as it happened. The world has recovered when every resource has been written by its owner since. */
+export type FaultMark = PlayedFault<FaultName>;
 
 /** Two processes held one resource at once. */
 export interface Overlap {

@@ -1,5 +1,5 @@
 /** One member process of a chaos run: a `Group`, whose work on each resource appends to its ledger, and records when it was held. */
-import { appendFileSync, readFileSync } from "node:fs";
+import { appendFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as pause } from "node:timers/promises";
@@ -9,7 +9,8 @@ import { ClusterError } from "../../../src/errors.ts";
 import { natsHeaders } from "../../../src/fencing.ts";
 import { Group, type ResourceTerm } from "../../../src/group.ts";
 import type { Logger } from "../../../src/log/logger.ts";
-import { hostNowNs } from "../../chaos/node/messages.ts";
+import { RETRY_MS, retried, STALL_MS, writerOptions } from "../../chaos/harness/child-side.ts";
+import { hostClock } from "../../chaos/harness/host-clock.ts";
 import { RecordingWriter } from "../../chaos/node/recording.ts";
 import { Ledger } from "./ledger.ts";
 import {
@@ -24,10 +25,6 @@ import {
 
 const SAMPLE_EVERY_MS = 5;
 const WRITE_EVERY_MS = 40;
-const RETRY_MS = 150;
-const STALL_MS = 40;
-/** Steps of /proc/uptime. */
-const UPTIME_STEP_NS = 10e6;
 
 const task = JSON.parse(process.argv[2] ?? "{}") as MemberTask;
 const by = `${task.lane} ${task.processNumber}`;
@@ -38,15 +35,10 @@ let group: Group | null = null;
 /** Work does not end when its signal aborts. */
 let hangs = false;
 let turn = 0;
-const stepNs = task.uptimeOffsetNs === null ? 0 : UPTIME_STEP_NS;
+const { nowNs, stepNs } = hostClock(task.uptimeOffsetNs);
 
 function send(report: MemberReport): void {
   process.stdout.write(`${JSON.stringify(report)}\n`);
-}
-
-function nowNs(): number {
-  if (task.uptimeOffsetNs === null) return hostNowNs();
-  return Number(readFileSync("/proc/uptime", "utf8").split(" ")[0]) * 1e9 + task.uptimeOffsetNs;
 }
 
 function count(name: string): void {
@@ -161,36 +153,14 @@ async function untilDone<T>(
   return null;
 }
 
-async function retried<T>(attempt: () => Promise<T>): Promise<T> {
-  for (;;) {
-    try {
-      return await attempt();
-    } catch (error) {
-      if (error instanceof ClusterError && error.code === "INVALID_CONFIG") throw error;
-      send({ warning: String(error) });
-      await pause(RETRY_MS);
-    }
-  }
-}
+const warn = (warning: string): void => send({ warning });
 
 async function run(): Promise<void> {
   const { memberId, urls, leaseTtlMs, crashDetection, silenceMs, replicas } = task;
-  const nats = await retried(() =>
-    connect({
-      servers: [...urls],
-      noRandomize: true,
-      maxReconnectAttempts: -1,
-      reconnectTimeWait: 50,
-      timeout: 1_000,
-      pingInterval: 1_000,
-      maxPingOut: 2,
-      noAsyncTraces: true,
-      ignoreClusterUpdates: true, // advertised addresses would bypass the proxies
-    }),
-  );
+  const nats = await retried(() => connect(writerOptions(urls)), warn);
   const ledgers = new Map<string, Ledger>();
   for (const resource of RESOURCES)
-    ledgers.set(resource, await retried(() => Ledger.open(nats, resource, { by, replicas })));
+    ledgers.set(resource, await retried(() => Ledger.open(nats, resource, { by, replicas }), warn));
   const own = new Group({
     groupId: GROUP_ID,
     memberId,
@@ -215,7 +185,7 @@ async function run(): Promise<void> {
   void (async () => {
     for await (const event of own.events()) if (event.type === "warning") send({ warning: event.code });
   })();
-  await retried(() => own.start());
+  await retried(() => own.start(), warn);
   send({ started: true });
   await own.runOwned(async (term, { signal }) => {
     const ledger = ledgers.get(term.resource);
@@ -224,7 +194,7 @@ async function run(): Promise<void> {
 }
 
 function execute(command: MemberCommand): void {
-  const report = (error: unknown): void => send({ warning: String(error) });
+  const report = (error: unknown): void => warn(String(error));
   switch (command.do) {
     case "begin":
       run().catch((error: unknown) => {

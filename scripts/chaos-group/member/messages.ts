@@ -1,5 +1,6 @@
 /** The protocol between a chaos run of groups and its member processes, and the names they share. */
 import type { CrashDetection } from "../../../src/election/types.ts";
+import type { LaneReport, LaneTask } from "../../chaos/harness/lane-process.ts";
 
 export const GROUP_ID = "chaos";
 export const RESOURCES: readonly string[] = ["r0", "r1", "r2", "r3", "r4", "r5"];
@@ -25,21 +26,15 @@ export interface Entry {
 }
 
 /** A member process's only argument, as JSON. */
-export interface MemberTask {
+export interface MemberTask extends LaneTask {
   readonly memberId: string;
-  /** In the recordings: the member id, with a number for a process that a fault has started. */
-  readonly lane: string;
-  /** Number of the process in its lane, from 1. */
-  readonly processNumber: number;
-  /** Of its own proxies. */
-  readonly urls: readonly string[];
   readonly leaseTtlMs: number;
   readonly crashDetection: CrashDetection;
   readonly silenceMs: number;
   readonly replicas: number;
   /** Of its recordings. */
   readonly folder: string;
-  /** As in `scripts/chaos/node/messages.ts`. */
+  /** As for `hostClock()`. */
   readonly uptimeOffsetNs: number | null;
 }
 
@@ -47,10 +42,7 @@ export interface MemberTask {
 export type MemberCommand = { readonly do: "begin" | "drain" | "rejoin" | "hang" | "unhang" | "stats" };
 
 /** A line of a member on stdout. */
-export interface MemberReport {
-  /** The process runs; its member starts on `begin`. */
-  readonly booted?: true;
-  readonly started?: true;
+export interface MemberReport extends LaneReport {
   /** An entry of this resource is stored. */
   readonly wrote?: { readonly resource: string; readonly epoch: number };
   /** Code of a warning. */

@@ -2,17 +2,11 @@
 import type { Detection } from "../detection.ts";
 import type { Blame } from "../faults/kinds/kind.ts";
 import type { FaultName } from "../faults/names.ts";
+import type { PlayedFault } from "../harness/play-fault.ts";
 import type { HeldInterval, Stall } from "../node/recording.ts";
 
-/** A fault as it happened. Milliseconds of the host's clock. */
-export interface FaultMark {
-  readonly number: number;
-  readonly name: FaultName;
-  readonly fromMs: number;
-  /** When the fault was undone. */
-  readonly mendedMs: number;
-  /** When one node led again and had written. */
-  readonly settledMs: number;
+/** A fault as it happened. The world has recovered when one node leads again and has written. */
+export interface FaultMark extends PlayedFault<FaultName> {
   /** Lane of the leader when the fault began, its epoch then, and the leader's epoch at `settledMs`. */
   readonly leader: string;
   readonly epochBefore: number;

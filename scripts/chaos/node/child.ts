@@ -5,9 +5,7 @@
  *
  * Ticks come from the parent instead of timers, so neither a changed clock nor a freeze prevents a write.
  */
-import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
-import { setTimeout as pause } from "node:timers/promises";
 import { jetstream } from "@nats-io/jetstream";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import {
@@ -18,9 +16,10 @@ import {
   withFence,
 } from "../../../src/fencing.ts";
 import { type Hooks, Node } from "../../../src/index.ts";
+import { retried, STALL_MS, writerOptions } from "../harness/child-side.ts";
+import { hostClock } from "../harness/host-clock.ts";
 import {
   CLUSTER_ID,
-  hostNowNs,
   type NodeCommand,
   type NodeReport,
   type NodeTask,
@@ -31,19 +30,12 @@ import {
 import { RecordingWriter } from "./recording.ts";
 
 const SAMPLE_EVERY_MS = 2;
-/** A longer gap between two samples means that this process was frozen or not scheduled. */
-const STALL_MS = 40;
-const RETRY_MS = 150;
-const UPTIME_RESOLUTION_NS = 10e6;
 
 const task = JSON.parse(process.argv[2] ?? "null") as NodeTask;
 const send = (report: NodeReport): void => void process.stdout.write(`${JSON.stringify(report)}\n`);
 const recording = new RecordingWriter(task.recording, task.lane, task.processNumber);
 
-function nowNs(): number {
-  if (task.uptimeOffsetNs === null) return hostNowNs();
-  return Number(readFileSync("/proc/uptime", "utf8").split(" ")[0]) * 1e9 + task.uptimeOffsetNs;
-}
+const { nowNs, stepNs } = hostClock(task.uptimeOffsetNs);
 
 let node: Node | null = null;
 let sampledNs = nowNs();
@@ -68,8 +60,7 @@ function sample(): boolean {
   const leads = node?.isLeader() ?? false;
   const term = leads ? node?.term : null;
   if (term !== null && term !== undefined) {
-    const after = nowNs() + (task.uptimeOffsetNs === null ? 0 : UPTIME_RESOLUTION_NS);
-    recording.held(term.incarnation, term.epoch, before, after, currentTurn());
+    recording.held(term.incarnation, term.epoch, before, nowNs() + stepNs, currentTurn());
   } else recording.notHeld();
   sampledNs = before;
   return leads;
@@ -149,37 +140,13 @@ async function follow(own: Node): Promise<void> {
   }
 }
 
-/** Retries: a process that starts during a fault may need several attempts. */
-async function retried<T>(attempt: () => Promise<T>): Promise<T> {
-  for (;;) {
-    try {
-      return await attempt();
-    } catch (error) {
-      if (error instanceof ClusterError && error.code === "INVALID_CONFIG") throw error;
-      send({ warning: String(error) });
-      await pause(RETRY_MS);
-    }
-  }
-}
+const warn = (warning: string): void => send({ warning });
 
 async function connectRegister(): Promise<{ nats: NatsConnection; register: FencedStream }> {
-  const nats = await retried(() =>
-    connect({
-      servers: [...task.urls],
-      user: task.user,
-      pass: task.user,
-      ignoreAuthErrorAbort: true,
-      noRandomize: true,
-      maxReconnectAttempts: -1,
-      reconnectTimeWait: 50,
-      timeout: 1000,
-      pingInterval: 1000,
-      maxPingOut: 2,
-      noAsyncTraces: true,
-      ignoreClusterUpdates: true, // advertised addresses would bypass the proxies
-    }),
-  );
-  const register = await retried(() => FencedStream.connect(nats, { stream: STREAM, timeoutMs: 1000 }));
+  const { urls, user } = task;
+  const options = { ...writerOptions(urls), user, pass: user, ignoreAuthErrorAbort: true };
+  const nats = await retried(() => connect(options), warn);
+  const register = await retried(() => FencedStream.connect(nats, { stream: STREAM, timeoutMs: 1000 }), warn);
   return { nats, register };
 }
 
@@ -204,7 +171,7 @@ async function run(): Promise<void> {
   await retried(() => {
     void follow(own);
     return own.start();
-  });
+  }, warn);
   send({ started: true });
 }
 

@@ -1,5 +1,6 @@
 /** The protocol between a chaos run and its node processes. */
 import type { CrashDetection } from "../../../src/election/types.ts";
+import type { LaneReport, LaneTask } from "../harness/lane-process.ts";
 
 export const CLUSTER_ID = "chaos";
 export const STREAM = "REGISTER";
@@ -8,16 +9,10 @@ export const SHADOW = "register.shadow";
 export const FENCE: string = `nats_leader.fence.${STREAM}`;
 
 /** A node process's only argument, as JSON. */
-export interface NodeTask {
+export interface NodeTask extends LaneTask {
   readonly nodeId: string;
   /** User name, and the password, too. */
   readonly user: string;
-  /** In the recording: the node id, with an apostrophe for a second process with that id. */
-  readonly lane: string;
-  /** Number of the process in its lane, from 1. */
-  readonly processNumber: number;
-  /** Of its own proxies. */
-  readonly urls: readonly string[];
   readonly leaseTtlMs: number;
   readonly crashDetection: CrashDetection;
   readonly silenceMs: number;
@@ -25,11 +20,7 @@ export interface NodeTask {
   readonly sharedConnection: boolean;
   /** Path of the recording. */
   readonly recording: string;
-  /**
-   * For a process whose clocks libfaketime changes: nanoseconds from the host's uptime to its monotonic clock. The process
-   * then takes the time from /proc/uptime, which libfaketime does not change, in steps of 10 ms. `null`: the process uses
-   * its own clock.
-   */
+  /** As for `hostClock()`. */
   readonly uptimeOffsetNs: number | null;
 }
 
@@ -40,11 +31,7 @@ export type NodeCommand =
   | { readonly do: "block"; readonly ms: number };
 
 /** A line of a node on stdout. */
-export interface NodeReport {
-  /** The process runs; its node starts on `begin`. */
-  readonly booted?: true;
-  /** Its node has started. */
-  readonly started?: true;
+export interface NodeReport extends LaneReport {
   /** Epoch of the term that began. */
   readonly leads?: number;
   /** Epoch of the term that ended. */
@@ -56,9 +43,4 @@ export interface NodeReport {
   /** How its writes ended, by error code. */
   readonly outcomes?: Readonly<Record<string, number>>;
   readonly warning?: string;
-}
-
-/** Nanoseconds of the host's monotonic clock: the same in all processes, except where libfaketime changes it. */
-export function hostNowNs(): number {
-  return Number(process.hrtime.bigint());
 }

@@ -73,7 +73,7 @@ export interface RunFacts {
   readonly faketime: boolean;
   readonly disks: boolean;
   readonly namespaces: boolean;
-  /** Why worlds did not start. */
+  /** Why worlds have no report. */
   readonly broken: readonly string[];
 }
 

@@ -2,7 +2,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import type { NatsServer } from "../../../src/testing.ts";
-import { hostNowNs } from "../node/messages.ts";
+import { hostNowMs } from "../harness/host-clock.ts";
 import type { Stall } from "../node/recording.ts";
 
 const EVERY_MS = 20;
@@ -30,13 +30,13 @@ export class AnswerWatch {
 
   async #ask(connection: NatsConnection): Promise<void> {
     while (!this.#isOver) {
-      const fromMs = hostNowNs() / 1e6;
+      const fromMs = hostNowMs();
       // Without a connection there is no answer to judge: a fault has taken the server away.
       const isAnswered = await connection.flush().then(
         () => true,
         () => false,
       );
-      const untilMs = hostNowNs() / 1e6;
+      const untilMs = hostNowMs();
       if (isAnswered && untilMs - fromMs > STALL_MS) this.seen.push({ fromMs, untilMs });
       await pause(EVERY_MS);
     }
