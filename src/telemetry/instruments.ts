@@ -89,6 +89,7 @@ export type HistogramName =
 
 /** Read when metrics are collected. */
 export type PulledName =
+  | "running"
   | "is_leader"
   | "has_leader"
   | "epoch"
@@ -110,6 +111,12 @@ type Table = {
 } & { readonly [_ in PulledName]: Instrument & { readonly pulled: true } };
 
 export const INSTRUMENTS: Table = {
+  running: {
+    kind: "gauge",
+    pulled: true,
+    help: "1 from the time at which this node or member has connected after its start, until it has stopped.",
+    of: BOTH,
+  },
   is_leader: {
     kind: "gauge",
     pulled: true,

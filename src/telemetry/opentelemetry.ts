@@ -14,7 +14,7 @@ import type { Labels, MetricSink, Reading } from "./sink.ts";
 
 /** Sources that are not observed any more, whose gauges are 0. */
 const MAX_ENDED = 64;
-const STATES = ["is_leader", "has_leader", "resources_owned", "resources_unowned"] as const;
+const STATES = ["running", "is_leader", "has_leader", "resources_owned"] as const;
 
 /** One per meter, so that two nodes with the same labels are found. */
 const recorders = new WeakMap<Meter, Recorder>();
@@ -73,7 +73,10 @@ class MeterSink implements MetricSink {
     if (this.#ended.length > MAX_ENDED) this.#ended.shift();
   }
 
-  /** 0 for what is true only while it is observed. Readings of a source with the same labels come after it. */
+  /**
+   * 0 for what is true only while it is observed; with `running` 0, the other gauges do not count. Not for `resources_unowned`: the least
+   * over the members is what counts, so that a 0 would hide what the others see. Readings of a source with the same labels come after it.
+   */
   ended(): Reading[] {
     return this.#ended.flatMap(({ kind, labels }) =>
       STATES.filter((name) => INSTRUMENTS[name].of.includes(kind)).map((name) => ({

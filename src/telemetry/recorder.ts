@@ -274,6 +274,7 @@ function readingsOf({ source, labels, suspendedMs }: Series): Reading[] {
     if (value !== null) readings.push({ name, labels, value: Number(value) });
   };
   const facts = source.kind === "node" ? readNode(source, read) : readGroup(source, read);
+  read("running", facts.running);
   read("lease_margin_seconds", facts.leastMarginMs === null ? null : facts.leastMarginMs / 1_000);
   read("presence", facts.presence);
   read("suspended_seconds_total", (suspendedMs + facts.suspendedForMs) / 1_000);

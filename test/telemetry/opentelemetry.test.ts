@@ -1,4 +1,6 @@
 /** Metrics and spans in a real SDK of OpenTelemetry, of real nodes and members. */
+
+import { isDeepStrictEqual } from "node:util";
 import { type HrTime, SpanStatusCode } from "@opentelemetry/api";
 import {
   AggregationTemporality,
@@ -148,6 +150,54 @@ test("two nodes with the same labels on one meter are two series", async () => {
     [undefined, 1],
     ["2", 0],
   ]);
+});
+
+test("several groups and members of one process keep apart what has no owner, also after one has stopped or ended", async () => {
+  const { meter, collect } = metering();
+  const observe = (owner: object): (() => void) => {
+    const end = instrument(owner, { meter, tracer: null });
+    atEnd(end);
+    return end;
+  };
+  const group = new RealGroup(server.url, { resources: 4 });
+  const other = new RealGroup(server.url, { resources: 3 });
+  const a = group.make("a", { maxOwned: 1 });
+  const b = group.make("b");
+  const c = other.make("a", { maxOwned: 2 });
+  const [, endOfB] = [a, b, c].map(observe);
+  /** Of each series: what has no owner, and whether its member runs. */
+  const seen = async ({ groupId }: RealGroup): Promise<Record<string, unknown>> => {
+    const { pointsOf, of } = await collect();
+    return Object.fromEntries(
+      pointsOf("resources_unowned")
+        .filter(({ attributes }) => attributes["group"] === groupId)
+        .map(({ attributes, value }) => [attributes["node"], [value, of("running", attributes)]]),
+    );
+  };
+  const until = (expected: Record<string, unknown>): Promise<unknown> =>
+    waitFor(async () => isDeepStrictEqual(await seen(group), expected));
+  await Promise.all([group.begin(a), group.begin(b), other.begin(c)]);
+  await until({ a: [0, 1], b: [0, 1] });
+  await waitFor(async () => isDeepStrictEqual(await seen(other), { a: [1, 1] }));
+  // The SDK repeats the 0 of b. By itself it would hide what a sees.
+  await b.stop();
+  await until({ a: [3, 1], b: [0, 0] });
+  endOfB?.();
+  expect(await seen(group)).toEqual({ a: [3, 1], b: [0, 0] });
+  expect(await seen(other)).toEqual({ a: [1, 1] });
+});
+
+test("the end of an observation sets no 0 where the least value counts; running says that the last one is over", async () => {
+  const { meter, collect } = metering();
+  const group = new RealGroup(server.url, { resources: 2 });
+  const a = group.make("a", { maxOwned: 0 });
+  const end = instrument(a, { meter, tracer: null });
+  await group.begin(a);
+  await waitFor(async () => (await collect()).of("running") === 1);
+  expect((await collect()).of("resources_unowned")).toBe(2);
+  end();
+  const { of } = await collect();
+  expect([of("running"), of("resources_unowned")]).toEqual([0, 2]);
 });
 
 test("a term is a span; its hooks, its handover and its drain are children of it", async () => {

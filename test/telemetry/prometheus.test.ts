@@ -218,6 +218,8 @@ test("a member: what it owns, what has no owner, and why resources have moved", 
   await waitFor(async () => (await read()).of("resources_owned", inB) === 4);
   expect((await read()).of("moves_total", { ...inA, reason: "stopped" })).toBe(2);
   expect((await read()).of("resources_owned", inA)).toBe(0);
+  expect([inA, inB].map((labels) => after.of("running", labels))).toEqual([1, 1]);
+  expect((await read()).of("running", inA)).toBe(0);
 });
 
 test("NATS goes: once the leases have run out, no member knows of an owner", async () => {
@@ -256,6 +258,7 @@ test("NATS goes: once the leases have run out, no member knows of an owner", asy
   expect(a.owner("0")).toBeNull();
   // A member that has not connected would hide it with 0.
   const { of } = await read();
+  expect(["a", "b", "late"].map((node) => of("running", { node }))).toEqual([1, 1, 0]);
   expect(() => of("resources_unowned", { node: "late" })).toThrow("0 samples");
   await nats.start();
   const total = async () => (await counts()).reduce((sum, [owned = 0]) => sum + owned, 0);
@@ -331,5 +334,5 @@ test("only nodes and members can be observed", () => {
 });
 
 test("the names are those of the documents", () => {
-  expect(Object.keys(INSTRUMENTS)).toHaveLength(22);
+  expect(Object.keys(INSTRUMENTS)).toHaveLength(23);
 });

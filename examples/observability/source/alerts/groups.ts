@@ -8,13 +8,14 @@ const GROUP = { group: "orders" };
 
 export function groupAlerts({ range }: Times): readonly Alert[] {
   const unowned = node("resources_unowned");
+  const running = node("running");
   const owned = node("resources_owned");
   const moves = node("moves_total");
   return [
     {
       name: "NatsLeaderResourceUnowned",
       severity: "critical",
-      expr: `min by (group) (${unowned}) > 0`,
+      expr: `min by (group) (${unowned} and ${running} == 1) > 0`,
       holdSeconds: 60,
       summary: "Group {{ $labels.group }} has resources without an owner",
       meaning:
@@ -22,14 +23,32 @@ export function groupAlerts({ range }: Times): readonly Alert[] {
       firstStep:
         "`nats-leader group ID`: the note says why the last term ended, REFUSES and MAX why no member takes it.",
       fires: {
-        series: { [`${unowned}${of("a")}`]: steady(2, 180), [`${unowned}${of("b")}`]: steady(2, 180) },
+        series: {
+          [`${running}${of("a")}`]: steady(1, 180),
+          [`${running}${of("b")}`]: steady(1, 180),
+          [`${unowned}${of("a")}`]: steady(2, 180),
+          [`${unowned}${of("b")}`]: steady(2, 180),
+        },
         atSeconds: 90,
         labels: [GROUP],
       },
       alsoFires: {
+        // An SDK of OpenTelemetry repeats the last value of a member that has stopped.
+        "a member that has stopped has seen none": {
+          series: {
+            [`${running}${of("a")}`]: steady(1, 180),
+            [`${running}${of("b")}`]: steady(0, 180),
+            [`${unowned}${of("a")}`]: steady(2, 180),
+            [`${unowned}${of("b")}`]: steady(0, 180),
+          },
+          atSeconds: 90,
+          labels: [GROUP],
+        },
         // Owners count until their leases have run out by the clock of the member that reports.
         "all members are cut off": {
           series: {
+            [`${running}${of("a")}`]: steady(1, 240),
+            [`${running}${of("b")}`]: steady(1, 240),
             [`${owned}${of("a")}`]: [
               { seconds: 60, from: 2 },
               { seconds: 180, from: 0 },
@@ -53,7 +72,12 @@ export function groupAlerts({ range }: Times): readonly Alert[] {
       },
       // A member that does not hear of the claims is not the group.
       quiet: {
-        series: { [`${unowned}${of("a")}`]: steady(2, 180), [`${unowned}${of("b")}`]: steady(0, 180) },
+        series: {
+          [`${running}${of("a")}`]: steady(1, 180),
+          [`${running}${of("b")}`]: steady(1, 180),
+          [`${unowned}${of("a")}`]: steady(2, 180),
+          [`${unowned}${of("b")}`]: steady(0, 180),
+        },
         atSeconds: 90,
       },
     },

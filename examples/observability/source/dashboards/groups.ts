@@ -14,7 +14,9 @@ export const groups: Dashboard = {
       title: "Without an owner",
       kind: "stat",
       text: "Resources that no member owns, as the member that sees the fewest of them. More than 0 for longer than a takeover: see doctor.",
-      queries: [{ expr: `min by (group) (${q("resources_unowned")})`, legend: "{{group}}" }],
+      queries: [
+        { expr: `min by (group) (${q("resources_unowned")} and ${q("running")} == 1)`, legend: "{{group}}" },
+      ],
       unit: "none",
       width: 8,
       limits: [{ above: 1, color: "red" }],
