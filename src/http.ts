@@ -9,6 +9,6 @@ export { nodeListener } from "./http/node-listener.ts";
 export type { HandlerOptions, MetricsSource, Mount } from "./http/options.ts";
 export { type HttpServer, type HttpServerOptions, startHttpServer } from "./http/server.ts";
 export type { MemberEntry, NodeEntry, ProcessStatus } from "./http/status.ts";
-export type { MemberView, NodeHolder, NodeView, OwnerView, TermView } from "./http/views.ts";
+export type { NodeHolder, OwnerView, ServedMember, ServedNode, TermView } from "./http/views.ts";
 export type { NodeReport } from "./node/report.ts";
 export type { MetricsText } from "./telemetry/metrics-text.ts";

@@ -1,7 +1,7 @@
 /** The answer of /leader: who holds the leadership of a cluster, or a resource of a group, at this moment. */
 import { printable } from "../log/printable.ts";
 import { type Answer, jsonAnswer } from "./answer.ts";
-import { type MemberView, membersOf, type NodeView, nodesOf, type Sources } from "./views.ts";
+import { membersOf, nodesOf, type ServedMember, type ServedNode, type Sources } from "./views.ts";
 
 /** Which leadership is asked about: the parameters of the request. `null`: not given. */
 interface LeadershipQuery {
@@ -42,7 +42,7 @@ function answerTo(sources: Sources, query: LeadershipQuery): Answer {
   return clusterAnswer(nodesOf(sources), query);
 }
 
-function clusterAnswer(all: readonly NodeView[], { cluster, node }: LeadershipQuery): Answer {
+function clusterAnswer(all: readonly ServedNode[], { cluster, node }: LeadershipQuery): Answer {
   const nodes = all.filter(
     ({ clusterId, nodeId }) => (cluster ?? clusterId) === clusterId && (node ?? nodeId) === nodeId,
   );
@@ -78,7 +78,7 @@ function clusterAnswer(all: readonly NodeView[], { cluster, node }: LeadershipQu
   return notHeld({ clusterId, nodeId, leader, reason: `the node is ${state}` });
 }
 
-function resourceAnswer(all: readonly MemberView[], { group, member, resource }: LeadershipQuery): Answer {
+function resourceAnswer(all: readonly ServedMember[], { group, member, resource }: LeadershipQuery): Answer {
   if (resource === null)
     return jsonAnswer(400, { error: "a group has no leader: name a resource with ?resource=NAME" });
   const members = all.filter(

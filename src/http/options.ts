@@ -3,7 +3,7 @@ import { HOSTS_RULE, isHostName, isToken, TOKEN_RULE } from "../config/listen.ts
 import { ClusterError } from "../errors.ts";
 import { kindOf } from "../runtime/waiting.ts";
 import type { MetricsText } from "../telemetry/metrics-text.ts";
-import type { MemberView, NodeHolder, NodeView } from "./views.ts";
+import type { NodeHolder, ServedMember, ServedNode } from "./views.ts";
 
 /** @param accept - `application/openmetrics-text` if the client accepts that, else `text/plain`. */
 export type MetricsSource = (accept: string) => MetricsText | Promise<MetricsText>;
@@ -29,9 +29,9 @@ export interface Mount {
 
 export interface HandlerOptions {
   /** The nodes of this process. Read at every request, so a `Set` may change. */
-  readonly nodes?: Iterable<NodeView> | undefined;
+  readonly nodes?: Iterable<ServedNode> | undefined;
   /** The members of groups of this process. Read at every request. */
-  readonly groups?: Iterable<MemberView> | undefined;
+  readonly groups?: Iterable<ServedMember> | undefined;
   /** A `Manager`: its node while its daemon runs. */
   readonly manager?: NodeHolder | undefined;
   /**

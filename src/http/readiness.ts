@@ -2,7 +2,7 @@
  * Whether this process is ready: it takes part in its clusters and groups, and NATS answers it. Followers are ready. "Ready = leader"
  * would leave one ready instance of each deployment: a rolling update waits for the second one forever.
  */
-import { membersOf, type NodeView, nodesOf, type Sources } from "./views.ts";
+import { membersOf, nodesOf, type ServedNode, type Sources } from "./views.ts";
 
 export interface Readiness {
   readonly ready: boolean;
@@ -25,7 +25,7 @@ export function readinessOf(sources: Sources): Readiness {
 
 interface Part {
   status():
-    | (Pick<NonNullable<ReturnType<NodeView["status"]>>, "stopping" | "spanMs"> & {
+    | (Pick<NonNullable<ReturnType<ServedNode["status"]>>, "stopping" | "spanMs"> & {
         readonly answeredMs: number | null;
       })
     | null;

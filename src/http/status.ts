@@ -1,7 +1,7 @@
 /** What /status shows: every node and member of the process. */
 import type { MemberReport } from "../group/report.ts";
 import type { NodeReport } from "../node/report.ts";
-import { type MemberView, membersOf, type NodeView, nodesOf, type Sources } from "./views.ts";
+import { membersOf, nodesOf, type ServedMember, type ServedNode, type Sources } from "./views.ts";
 
 export interface ProcessStatus {
   /** Milliseconds since the process began. */
@@ -27,13 +27,13 @@ export function statusOf(sources: Sources): ProcessStatus {
   };
 }
 
-function nodeEntry(node: NodeView): NodeEntry {
+function nodeEntry(node: ServedNode): NodeEntry {
   const report = node.status();
   if (report !== null) return { running: true, ...report };
   return { running: false, clusterId: node.clusterId, nodeId: node.nodeId };
 }
 
-function memberEntry(member: MemberView): MemberEntry {
+function memberEntry(member: ServedMember): MemberEntry {
   const report = member.status();
   if (report === null) return { running: false, groupId: member.groupId, memberId: member.memberId };
   const unowned = member.plan().resources.filter(({ owner }) => owner === null).length;

@@ -2,13 +2,13 @@
 import type { MemberReport } from "../group/report.ts";
 import type { NodeReport } from "../node/report.ts";
 
-export interface NodeView {
+export interface ServedNode {
   readonly clusterId: string;
   readonly nodeId: string;
   status(): NodeReport | null;
 }
 
-export interface MemberView {
+export interface ServedMember {
   readonly groupId: string;
   readonly memberId: string;
   status(): MemberReport | null;
@@ -30,21 +30,21 @@ export interface OwnerView {
 
 /** Something with a node that comes and goes: a `Manager`. */
 export interface NodeHolder {
-  readonly node: NodeView | null;
+  readonly node: ServedNode | null;
 }
 
 export interface Sources {
-  readonly nodes?: Iterable<NodeView> | undefined;
-  readonly groups?: Iterable<MemberView> | undefined;
+  readonly nodes?: Iterable<ServedNode> | undefined;
+  readonly groups?: Iterable<ServedMember> | undefined;
   readonly manager?: NodeHolder | undefined;
 }
 
 /** Read at every request: nodes and members may come and go. */
-export function nodesOf({ nodes = [], manager }: Sources): NodeView[] {
+export function nodesOf({ nodes = [], manager }: Sources): ServedNode[] {
   const own = manager?.node ?? null;
   return own === null ? [...nodes] : [...nodes, own];
 }
 
-export function membersOf({ groups = [] }: Sources): MemberView[] {
+export function membersOf({ groups = [] }: Sources): ServedMember[] {
   return [...groups];
 }

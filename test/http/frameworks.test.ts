@@ -7,7 +7,7 @@ import { describe, expect, test } from "vitest";
 import { createHandler, type HandlerOptions, nodeListener } from "../../src/http.ts";
 import { atEnd } from "../support/at-end.ts";
 import { get, openDoor } from "../support/http/door.ts";
-import { FOLLOWER, LEADER, nodeView } from "../support/http/views.ts";
+import { FOLLOWER, LEADER, servedNode } from "../support/http/views.ts";
 
 const TICKS = 3;
 
@@ -23,7 +23,7 @@ function stream(request: Request): Response {
 }
 
 const OPTIONS: HandlerOptions = {
-  nodes: [nodeView({}, LEADER), nodeView({ clusterId: "mail" }, FOLLOWER)],
+  nodes: [servedNode({}, LEADER), servedNode({ clusterId: "mail" }, FOLLOWER)],
   metrics: () => ({ contentType: "text/plain", body: "m 1\n" }),
   mounts: { "/ui/": { handle: stream } },
 };

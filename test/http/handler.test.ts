@@ -1,7 +1,7 @@
 /** The routes, with invented nodes and members: which answer each state gives, and what is refused. */
 import { describe, expect, test } from "vitest";
-import { createHandler, type Handler, type HandlerOptions, type NodeView } from "../../src/http.ts";
-import { FOLLOWER, LEADER, memberView, nodeView } from "../support/http/views.ts";
+import { createHandler, type Handler, type HandlerOptions, type ServedNode } from "../../src/http.ts";
+import { FOLLOWER, LEADER, servedMember, servedNode } from "../support/http/views.ts";
 
 type Json = Record<string, unknown>;
 
@@ -17,13 +17,13 @@ async function ask(
   return { status: response.status, headers: response.headers, text, json: isJson ? JSON.parse(text) : {} };
 }
 
-function handlerOf(...nodes: readonly NodeView[]): Handler {
+function handlerOf(...nodes: readonly ServedNode[]): Handler {
   return createHandler({ nodes });
 }
 
 describe("/livez", () => {
   test("is true whatever the nodes do", async () => {
-    const states = [nodeView(null), nodeView({ stopping: true }), nodeView({ answeredMs: 60_000 })];
+    const states = [servedNode(null), servedNode({ stopping: true }), servedNode({ answeredMs: 60_000 })];
     for (const node of states) {
       expect(await ask(handlerOf(node), "/livez")).toMatchObject({ status: 200, json: { live: true } });
     }
@@ -40,48 +40,48 @@ describe("/readyz", () => {
 
   test("leaders, followers, suspended nodes, observers and nodes that left the election are ready", async () => {
     const nodes = [
-      nodeView({}, LEADER),
-      nodeView({}),
-      nodeView({ state: "suspended", connected: false }),
-      nodeView({ state: "draining" }),
-      nodeView({ competes: false }),
-      nodeView({ leader: "", epoch: 0, leaderSince: null }),
+      servedNode({}, LEADER),
+      servedNode({}),
+      servedNode({ state: "suspended", connected: false }),
+      servedNode({ state: "draining" }),
+      servedNode({ competes: false }),
+      servedNode({ leader: "", epoch: 0, leaderSince: null }),
     ];
     expect(
-      await reasons({ nodes, groups: [memberView({}), memberView({ owned: 0, draining: true })] }),
+      await reasons({ nodes, groups: [servedMember({}), servedMember({ owned: 0, draining: true })] }),
     ).toEqual([]);
   });
 
   test("a node that does not run, or is stopping, is not ready", async () => {
-    expect(await reasons({ nodes: [nodeView(null)] })).toEqual([
+    expect(await reasons({ nodes: [servedNode(null)] })).toEqual([
       'node "a" of cluster "billing" is not running: it has not connected to NATS yet, or has stopped',
     ]);
-    expect(await reasons({ nodes: [nodeView({ stopping: true })] })).toEqual([
+    expect(await reasons({ nodes: [servedNode({ stopping: true })] })).toEqual([
       'node "a" of cluster "billing" is stopping',
     ]);
   });
 
   test("a node is ready until NATS has been silent for longer than the span", async () => {
-    expect(await reasons({ nodes: [nodeView({ answeredMs: 9_500, connected: false })] })).toEqual([]);
-    expect(await reasons({ nodes: [nodeView({ answeredMs: 9_501 })] })).toEqual([
+    expect(await reasons({ nodes: [servedNode({ answeredMs: 9_500, connected: false })] })).toEqual([]);
+    expect(await reasons({ nodes: [servedNode({ answeredMs: 9_501 })] })).toEqual([
       'node "a" of cluster "billing": NATS has not answered for 9501 ms, longer than the span of 9500 ms',
     ]);
   });
 
   test("a member without a session is not ready", async () => {
-    expect(await reasons({ groups: [memberView({ state: "joining", answeredMs: null })] })).toEqual([
+    expect(await reasons({ groups: [servedMember({ state: "joining", answeredMs: null })] })).toEqual([
       'member "a" of group "orders" has no session: NATS has not confirmed one, or it has expired',
     ]);
   });
 
   test("every node and member has to be ready", async () => {
-    const nodes = [nodeView({}), nodeView(null)];
-    expect(await reasons({ nodes, groups: [memberView({ stopping: true })] })).toHaveLength(2);
+    const nodes = [servedNode({}), servedNode(null)];
+    expect(await reasons({ nodes, groups: [servedMember({ stopping: true })] })).toHaveLength(2);
   });
 
   test("a manager whose daemon does not run is not ready", async () => {
     expect(await reasons({ manager: { node: null } })).toEqual(["the daemon is not running"]);
-    expect(await reasons({ manager: { node: nodeView({}) } })).toEqual([]);
+    expect(await reasons({ manager: { node: servedNode({}) } })).toEqual([]);
   });
 
   test("a process without nodes is ready", async () => {
@@ -91,7 +91,7 @@ describe("/readyz", () => {
 
 describe("/leader", () => {
   test("200 with node and epoch while the node may act as the leader", async () => {
-    const { status, json } = await ask(handlerOf(nodeView({}, LEADER)), "/leader");
+    const { status, json } = await ask(handlerOf(servedNode({}, LEADER)), "/leader");
     expect(status).toBe(200);
     expect(json).toEqual({
       clusterId: "billing",
@@ -104,7 +104,7 @@ describe("/leader", () => {
   });
 
   test("503 with the known leader on a follower", async () => {
-    const { status, json } = await ask(handlerOf(nodeView({})), "/leader");
+    const { status, json } = await ask(handlerOf(servedNode({})), "/leader");
     expect(status).toBe(503);
     expect(json).toEqual({
       held: false,
@@ -116,14 +116,14 @@ describe("/leader", () => {
   });
 
   test("503 while the term is suspended, and without a leader", async () => {
-    const suspended = nodeView({ state: "suspended", held: false, remainingMs: 0 }, LEADER);
+    const suspended = servedNode({ state: "suspended", held: false, remainingMs: 0 }, LEADER);
     expect(await ask(handlerOf(suspended), "/leader")).toMatchObject({
       status: 503,
       json: { leader: { nodeId: "a" }, reason: "the node is suspended" },
     });
-    const alone = nodeView({ leader: "", epoch: 0, leaderSince: null });
+    const alone = servedNode({ leader: "", epoch: 0, leaderSince: null });
     expect(await ask(handlerOf(alone), "/leader")).toMatchObject({ status: 503, json: { leader: null } });
-    expect(await ask(handlerOf(nodeView(null)), "/leader")).toMatchObject({
+    expect(await ask(handlerOf(servedNode(null)), "/leader")).toMatchObject({
       status: 503,
       json: { leader: null, reason: "the node is not running" },
     });
@@ -131,16 +131,16 @@ describe("/leader", () => {
   });
 
   test("HEAD has the status and the length, and no body", async () => {
-    const get = await ask(handlerOf(nodeView({}, LEADER)), "/leader");
-    const head = await ask(handlerOf(nodeView({}, LEADER)), "/leader", { method: "HEAD" });
+    const get = await ask(handlerOf(servedNode({}, LEADER)), "/leader");
+    const head = await ask(handlerOf(servedNode({}, LEADER)), "/leader", { method: "HEAD" });
     expect(head.status).toBe(200);
     expect(head.text).toBe("");
     expect(head.headers.get("content-length")).toBe(String(get.text.length));
-    expect((await ask(handlerOf(nodeView({})), "/leader", { method: "HEAD" })).status).toBe(503);
+    expect((await ask(handlerOf(servedNode({})), "/leader", { method: "HEAD" })).status).toBe(503);
   });
 
   test("two nodes of one cluster: the one that leads, wherever it is in the list", async () => {
-    const nodes = [nodeView({ nodeId: "x" }), nodeView({ nodeId: "y", leader: "y" }, LEADER)];
+    const nodes = [servedNode({ nodeId: "x" }), servedNode({ nodeId: "y", leader: "y" }, LEADER)];
     for (const list of [nodes, [...nodes].reverse()]) {
       const { status, json } = await ask(handlerOf(...list), "/leader");
       expect([status, json["nodeId"]]).toEqual([200, "y"]);
@@ -150,7 +150,7 @@ describe("/leader", () => {
   });
 
   test("two clusters: the request must name one", async () => {
-    const handler = handlerOf(nodeView({}, LEADER), nodeView({ clusterId: "mail" }));
+    const handler = handlerOf(servedNode({}, LEADER), servedNode({ clusterId: "mail" }));
     expect(await ask(handler, "/leader")).toMatchObject({
       status: 400,
       json: { clusters: ["billing", "mail"], error: expect.stringContaining("?cluster=ID") },
@@ -164,7 +164,7 @@ describe("/leader", () => {
   });
 
   test("a resource of a group: 200 for the owner while it is held, 503 with the owner elsewhere", async () => {
-    const handler = createHandler({ groups: [memberView({})] });
+    const handler = createHandler({ groups: [servedMember({})] });
     expect(await ask(handler, "/leader?resource=r1")).toMatchObject({
       status: 200,
       json: { groupId: "orders", memberId: "a", resource: "r1", epoch: 4, held: true, remainingMs: 8_000 },
@@ -177,7 +177,7 @@ describe("/leader", () => {
     expect(await ask(handler, "/leader?resource=")).toMatchObject({ status: 503, json: { owner: null } });
     expect((await ask(handler, "/leader?group=orders")).status).toBe(400);
     expect((await ask(handler, "/leader?group=other&resource=r1")).status).toBe(503);
-    const suspended = createHandler({ groups: [memberView({ held: false }, false)] });
+    const suspended = createHandler({ groups: [servedMember({ held: false }, false)] });
     expect((await ask(suspended, "/leader?resource=r1")).status).toBe(503);
   });
 
@@ -189,7 +189,7 @@ describe("/leader", () => {
       ["?%1b%E2%80%AE=x", "\\u001b\\u202e"],
       [`?${"x".repeat(100)}`, `${"x".repeat(40)}...`],
     ] as const) {
-      expect(await ask(handlerOf(nodeView({}, LEADER)), `/leader${search}`)).toMatchObject({
+      expect(await ask(handlerOf(servedNode({}, LEADER)), `/leader${search}`)).toMatchObject({
         status: 400,
         json: {
           error: `there is no parameter "${name}": there are cluster, node, group, member, resource`,
@@ -197,14 +197,14 @@ describe("/leader", () => {
         },
       });
     }
-    expect((await ask(handlerOf(nodeView({}, LEADER)), "/leader?")).status).toBe(200);
+    expect((await ask(handlerOf(servedNode({}, LEADER)), "/leader?")).status).toBe(200);
   });
 });
 
 describe("/status", () => {
   test("has every node and member, also several of the same name, and those that do not run", async () => {
-    const nodes = [nodeView({}, LEADER), nodeView({}), nodeView(null)];
-    const groups = [memberView({}), memberView({}), memberView(null)];
+    const nodes = [servedNode({}, LEADER), servedNode({}), servedNode(null)];
+    const groups = [servedMember({}), servedMember({}), servedMember(null)];
     const { status, json } = await ask(createHandler({ nodes, groups }), "/status");
     expect(status).toBe(200);
     expect(json["nodes"]).toEqual([
@@ -220,17 +220,17 @@ describe("/status", () => {
   });
 
   test("nodes that come and go are seen", async () => {
-    const nodes = new Set<NodeView>();
+    const nodes = new Set<ServedNode>();
     const handler = createHandler({ nodes });
     expect((await ask(handler, "/status")).json["nodes"]).toEqual([]);
-    nodes.add(nodeView({}));
+    nodes.add(servedNode({}));
     await expect.poll(async () => (await ask(handler, "/status")).json["nodes"]).toHaveLength(1);
   });
 
   test("shows no secret", async () => {
     const secrets = ["hunter2", "SUAKYRHVIOREXV7EUZTBHUHL7NUMHPMAS7QMDU3GTIUWEI5LDNOXD43IZY"];
     const blocked = `hook of nats://bob:${secrets[0]}@host:4222 with ${secrets[1]}`;
-    const { text } = await ask(handlerOf(nodeView({ blocked })), "/status");
+    const { text } = await ask(handlerOf(servedNode({ blocked })), "/status");
     expect(text).toContain("***");
     for (const secret of secrets) expect(text).not.toContain(secret);
   });
@@ -308,7 +308,7 @@ describe("what is refused", () => {
   test("requests without the token, but for health", async () => {
     const mounts = { "/ui/": { handle: () => new Response("ui") } };
     const metrics = () => ({ contentType: "text/plain", body: "" });
-    const handler = createHandler({ nodes: [nodeView(null)], token: TOKEN, mounts, metrics });
+    const handler = createHandler({ nodes: [servedNode(null)], token: TOKEN, mounts, metrics });
     for (const path of ["/leader", "/status", "/metrics", "/ui/", "/ui/app.js"]) {
       for (const authorization of [
         undefined,
@@ -338,7 +338,7 @@ describe("what is refused", () => {
   });
 
   test("names of other hosts for what a page could read, if hosts are given", async () => {
-    const handler = createHandler({ nodes: [nodeView({})], hosts: ["Ops.Example.com"] });
+    const handler = createHandler({ nodes: [servedNode({})], hosts: ["Ops.Example.com"] });
     const at = async (host: string, path = "/status"): Promise<number> =>
       (await ask(handler, path, {}, host)).status;
     for (const host of [
@@ -447,7 +447,7 @@ describe("mounts", () => {
 
 test("no answer may be stored, or taken for another type", async () => {
   for (const path of ["/livez", "/readyz", "/leader", "/status", "/none"]) {
-    const { headers } = await ask(handlerOf(nodeView({})), path);
+    const { headers } = await ask(handlerOf(servedNode({})), path);
     expect(headers.get("cache-control")).toBe("no-store");
     expect(headers.get("x-content-type-options")).toBe("nosniff");
   }

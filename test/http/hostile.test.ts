@@ -6,7 +6,7 @@ import type { HttpServer } from "../../src/http.ts";
 import { atEnd } from "../support/at-end.ts";
 import { freshId } from "../support/fresh-id.ts";
 import { get, openDoor } from "../support/http/door.ts";
-import { LEADER, nodeView } from "../support/http/views.ts";
+import { LEADER, servedNode } from "../support/http/views.ts";
 import { startLeader } from "../support/node/test-node.ts";
 import { LONG, PATIENCE_MS } from "../support/patience.ts";
 import { spawnChild } from "../support/processes/spawn-child.ts";
@@ -54,7 +54,7 @@ function statusOf({ text }: Exchange): number {
 }
 
 async function doorOfLeader(maxConnections?: number): Promise<HttpServer> {
-  return openDoor({ nodes: [nodeView({}, LEADER)], token: undefined, maxConnections });
+  return openDoor({ nodes: [servedNode({}, LEADER)], token: undefined, maxConnections });
 }
 
 describe("one connection", () => {

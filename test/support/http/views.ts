@@ -1,6 +1,6 @@
 /** Nodes and members with invented states, for the door. */
 import type { MemberReport } from "../../../src/group/report.ts";
-import type { MemberView, NodeView } from "../../../src/http/views.ts";
+import type { ServedMember, ServedNode } from "../../../src/http/views.ts";
 import type { NodeReport } from "../../../src/node/report.ts";
 
 export const FOLLOWER: NodeReport = {
@@ -58,13 +58,13 @@ export const MEMBER: MemberReport = {
 };
 
 /** A node in this state; `null`: it does not run. */
-export function nodeView(report: Partial<NodeReport> | null, base: NodeReport = FOLLOWER): NodeView {
+export function servedNode(report: Partial<NodeReport> | null, base: NodeReport = FOLLOWER): ServedNode {
   const { clusterId, nodeId } = { ...base, ...report };
   return { clusterId, nodeId, status: () => (report === null ? null : { ...base, ...report }) };
 }
 
 /** A member in this state that owns the resource "r1" with epoch 4; member b owns "r2" with epoch 5. */
-export function memberView(report: Partial<MemberReport> | null, isHeld = true): MemberView {
+export function servedMember(report: Partial<MemberReport> | null, isHeld = true): ServedMember {
   const { groupId, memberId } = { ...MEMBER, ...report };
   const owners = new Map([
     ["r1", { memberId: "a", epoch: 4 }],
