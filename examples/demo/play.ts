@@ -95,7 +95,9 @@ export class Play {
     const tookMs = await this.#succession(scene);
     await old.ended;
     if (tookMs > 1_000)
-      this.#chronicle.note("crash detection had no effect on this machine: the lease had to expire");
+      this.#chronicle.note(
+        "the closed connection was not confirmed: silence, or the end of the lease, decided",
+      );
     else
       this.#chronicle.note(
         `replaced ${milliseconds(tookMs)} after the kill; with the lease alone: up to 10 s`,
@@ -119,11 +121,11 @@ export class Play {
 
   async freeze(): Promise<void> {
     const scene = await this.#scene("frozen leader (SIGSTOP), thawed", [
-      "Its socket stays open: it may only be slow. So its lease has to expire,",
-      "which takes up to 10 s. After the thaw, its first isLeader() must be false.",
+      "Its socket stays open, but its beats stop. When its server has confirmed 2 s of",
+      "silence, another leads. After the thaw, its first isLeader() must be false.",
     ]);
     const { node } = this.#hold;
-    const old = this.#begin(scene, `SIGSTOP to ${node}; the others have to wait for the lease`);
+    const old = this.#begin(scene, `SIGSTOP to ${node}; the others wait until its silence is confirmed`);
     this.#chronicle.set(node, "frozen");
     old.signal("SIGSTOP");
     await this.#succession(scene);

@@ -374,8 +374,8 @@ function creating(stream: string, what: string): Grant[] {
 }
 
 /**
- * Without any one of these a node still works, but detects a crashed leader only when the lease has expired. The subject names
- * the consumer's filter, and the server rejects a request whose body has another: no message is ever published to the filter of
+ * Without any one of these a node still works, and crashes are detected later (docs/security.md). The subject names the consumer's filter,
+ * and the server rejects a request whose body has another: no message is ever published to the filter of
  * a presence consumer, so none is delivered to wherever its deliver subject points.
  */
 function detecting(clusterId: string, watchConsumer: boolean): Grant[] {

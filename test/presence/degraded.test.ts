@@ -1,4 +1,4 @@
-/** Nodes whose presence, inquiry or advisory is denied, or that want none: the lease decides, and one warning is emitted. */
+/** Nodes whose presence, inquiry or advisory is denied, or that want none: silence or the lease decides, and one warning is emitted. */
 import { describe, expect, test } from "vitest";
 import { freshId } from "../support/fresh-id.ts";
 import { type Operator, operatorOf } from "../support/node/operator.ts";
@@ -93,6 +93,28 @@ describe.each([
     expect(await statusOf(operator, "b")).toMatchObject({ presence: "denied", held: true });
   });
 });
+
+test.each([
+  ["the leader may not create a presence consumer", "no_create", "admin"],
+  ["the follower may not subscribe to the advisory", "admin", "no_advisory"],
+])(
+  "a killed leader that promises silence is replaced long before its lease expires although %s",
+  async (_, one, other) => {
+    const shared = { ...LONG, clusterId: freshId(), pass: "p" };
+    const proxy = await proxied(restricted);
+    const leader = await startLeader(proxy, { ...shared, user: one, nodeId: "leader" });
+    const b = await startNode(restricted, { ...shared, user: other, nodeId: "b" });
+    await b.sees(leader);
+    const session = await sessionIn(await admin(shared.clusterId));
+    expect([session.presence !== undefined, session.silence !== undefined]).toEqual([one === "admin", true]);
+    const overlapped = overlaps(leader, b);
+    proxy.refuse(true);
+    proxy.cut();
+    expect((await b.becomes()).epoch).toBe(2);
+    expect(overlapped()).toBe(0);
+    expect(complaints(one === "admin" ? b : leader)).toHaveLength(1);
+  },
+);
 
 test("two nodes on one connection whose presence is denied both emit a warning", async () => {
   const connection = await sharedConnection(restricted, { user: "no_create", pass: "p" });

@@ -37,7 +37,7 @@ function leadershipFindings({ clusterId, lease, nodes, bucket }: Facts): Sign[] 
         code: "leader-silent",
         where: `node ${lease.leader}`,
         what: `it holds the lease, renewed ${Math.round(lease.ageMs)} ms ago, but does not answer`,
-        todo: "check whether it is frozen, cut off or runs without micro service (service.enabled, in the library service: false); no other node leads before its lease expires",
+        todo: "check whether it is frozen, cut off or runs without micro service (service.enabled, in the library service: false); if it is gone, another node leads after its silence or, without a promise of silence, when its lease has expired",
         aftermath: true,
       },
     ];

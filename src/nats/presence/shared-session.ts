@@ -229,7 +229,7 @@ export class SharedSession {
     this.#deniedWatchWarned = true;
     const hint = grantHint("subscribe", consumerDeletedAdvisory(presence));
     this.#warn(
-      `a crash of the leader is detected only when its lease expires: ${error.message}; ${hint}`,
+      `no fast crash detection of the leader: it is noticed by its missing beats or, without a promise of silence, when its lease expires: ${error.message}; ${hint}`,
       error,
     );
   }

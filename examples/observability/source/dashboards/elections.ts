@@ -54,7 +54,7 @@ export const elections: Dashboard = {
     {
       title: "Presence",
       kind: "stat",
-      text: "Nodes with crash detection by presence. A leader without it costs the whole lease when it is killed.",
+      text: "Nodes with crash detection by presence. A killed leader without it is replaced only after silenceMs or, without a promise of silence, after its lease.",
       queries: [{ expr: `sum by (cluster) (${q("presence")})`, legend: "{{cluster}}" }],
       unit: "none",
       width: 6,
