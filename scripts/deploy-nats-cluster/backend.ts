@@ -7,6 +7,8 @@ export interface Backend {
   /** Shuts the server down in order and waits for its exit; keeps its data. Resolves with true if it was running. */
   stop(server: PlannedServer): Promise<boolean>;
   isRunning(server: PlannedServer): Promise<boolean>;
+  /** False only if the data of the server, which does not run, have no stream. */
+  mayHaveStreams(server: PlannedServer): Promise<boolean>;
   /** Where the server runs, as text: a pid, a container. */
   describe(server: PlannedServer): Promise<string>;
   /** The last lines of its log. */

@@ -80,6 +80,10 @@ export class ComposeBackend implements Backend {
     return (await this.#container(server)) !== "";
   }
 
+  async mayHaveStreams(): Promise<boolean> {
+    return true; // the data are in a volume
+  }
+
   async describe(server: PlannedServer): Promise<string> {
     const id = await this.#container(server);
     return id === "" ? "not running" : `container ${id.slice(0, 12)}`;

@@ -91,15 +91,27 @@ export interface Placed {
   readonly others: readonly { readonly name: string; readonly current: boolean }[];
 }
 
-/** Where the streams and consumers of all accounts are, read from their leaders. Rejects nothing: silent servers have none. */
-export async function readPlacement(servers: readonly PlannedServer[]): Promise<Placed[]> {
+/** Where the streams and consumers of all accounts are, read from their leaders. */
+export interface Placement {
+  readonly placed: readonly Placed[];
+  /** Servers without an answer. A stream whose only replica is on one of them is not in `placed`. */
+  readonly silent: readonly string[];
+  /** Streams that no server reports as their leader: their replicas are unknown. */
+  readonly leaderless: readonly string[];
+}
+
+export async function readPlacement(servers: readonly PlannedServer[]): Promise<Placement> {
   const found: Placed[] = [];
+  const silent: string[] = [];
+  const seen = new Set<string>();
   for (const server of servers) {
     const jsz = await ask(server, "jsz?accounts=true&streams=true&consumers=true&config=true");
+    if (jsz["account_details"] === undefined && jsz["server_id"] === undefined) silent.push(server.name);
     for (const account of arrayOf(jsz["account_details"]).map(objectOf))
       for (const detail of arrayOf(account["stream_detail"]).map(objectOf)) {
         const replicas = Number(objectOf(detail["config"])["num_replicas"] ?? 1);
         const of = { account: String(account["name"]), stream: String(detail["name"]) };
+        seen.add(nameIn(of));
         const leads = (one: Json): boolean => objectOf(one["cluster"])["leader"] === server.name;
         if (leads(detail)) found.push({ ...of, consumer: null, durable: true, replicas, ...groupOf(detail) });
         for (const consumer of arrayOf(detail["consumer_detail"]).map(objectOf).filter(leads)) {
@@ -114,7 +126,12 @@ export async function readPlacement(servers: readonly PlannedServer[]): Promise<
         }
       }
   }
-  return found;
+  const led = new Set(found.map(nameIn));
+  return { placed: found, silent, leaderless: [...seen].filter((name) => !led.has(name)) };
+}
+
+function nameIn({ account, stream }: Pick<Placed, "account" | "stream">): string {
+  return `${stream} (account ${account})`;
 }
 
 type Json = Record<string, unknown>;

@@ -15,6 +15,7 @@ import {
   type ServerPlace,
 } from "./plan.ts";
 import { startOf } from "./process-identity.ts";
+import { accountsWithStreams } from "./remembered.ts";
 import { readPasswords, USERS, variableOf } from "./secrets.ts";
 import type { Deployment, KnownProcess, StateDir } from "./state.ts";
 
@@ -93,6 +94,10 @@ export class ProcessBackend implements Backend {
 
   async isRunning(server: PlannedServer): Promise<boolean> {
     return this.#running(server) !== undefined;
+  }
+
+  async mayHaveStreams({ name }: PlannedServer): Promise<boolean> {
+    return (await accountsWithStreams(this.#state.storeDir(name))).length > 0;
   }
 
   async describe(server: PlannedServer): Promise<string> {

@@ -110,7 +110,7 @@ async function refuseForeignStreams(state: StateDir, plan: Plan): Promise<void> 
 }
 
 /** A nats-server stores a stream in `<store>/jetstream/<account>/streams/<stream>`. */
-async function accountsWithStreams(storeDir: string): Promise<string[]> {
+export async function accountsWithStreams(storeDir: string): Promise<string[]> {
   const root = join(storeDir, "jetstream");
   const accounts: string[] = [];
   for (const account of await foldersIn(root)) {

@@ -7,7 +7,7 @@ import { missingInCluster } from "../../src/testing/server/run/cluster-state.ts"
 import { poll } from "../../src/testing/server/run/wait.ts";
 import { makeSecrets, Running, refuseTakenPorts, type Say, unfinishedScale } from "./deployment.ts";
 import { DeployError } from "./errors.ts";
-import { type Placed, readPlacement } from "./health.ts";
+import { type Placed, type Placement, readPlacement } from "./health.ts";
 import { Interrupted } from "./interrupt.ts";
 import { ApiRefusal, call } from "./migrate/api.ts";
 import { connectSystem } from "./migrate/source.ts";
@@ -16,6 +16,7 @@ import { settingsOf } from "./remembered.ts";
 import type { Scaling, StateDir } from "./state.ts";
 
 const MOVED_MS = 120_000;
+const SETTLED_MS = 30_000;
 const REMOVE_ATTEMPT_MS = 2_000;
 /** "server is not a member of the cluster" */
 const NOT_A_MEMBER = 10044;
@@ -47,12 +48,9 @@ export async function scale(
   const wanted = { ...settingsOf(deployment), size };
   if (size < servers.length) {
     const staying = planServers(wanted);
-    if (continued)
-      await running.up(
-        "all are up",
-        servers.filter(({ name }) => !scaling.leaving.includes(name)),
-      );
-    await refuseLoss(running, staying);
+    const remaining = servers.filter(({ name }) => !scaling.leaving.includes(name));
+    if (continued) await running.up("all are up", remaining);
+    await refuseLoss(running, remaining, staying.length, "nothing was changed");
     await shrink(state, running, { scaling, staying }, { say, stopHere });
   } else if (!continued) await running.refuseIncomplete();
   await makeSecrets(state, wanted, say);
@@ -91,11 +89,14 @@ async function shrink(
     const done: string[] = [];
     for (const server of running.servers.slice(staying.length).reverse()) {
       if (done.length > 0) stopHere();
+      const left = running.servers.slice(0, running.servers.indexOf(server));
+      // Again before each removal, which takes minutes: a stream may have been created in between.
+      if (!scaling.leaving.includes(server.name))
+        await refuseLoss(running, [...left, server], staying.length, `${server.name} was not removed`);
       done.push(server.name);
       const leaving = [...new Set([...scaling.leaving, ...done])];
       const recorded = { ...(await state.mustRead()), scaling: { ...scaling, leaving } };
       await state.write(recorded);
-      const left = running.servers.slice(0, running.servers.indexOf(server));
       const { backend } = new Running(state, recorded, say);
       await backend.stop(server);
       await removePeer(system, server.name);
@@ -108,16 +109,58 @@ async function shrink(
   }
 }
 
-/** Rejects unless the servers that stay run, and can take over all that the others have. */
-async function refuseLoss(running: Running, staying: readonly PlannedServer[]): Promise<void> {
-  const up = await Promise.all(staying.map((server) => running.backend.isRunning(server)));
-  const down = staying.filter((_, index) => !up[index]).map(({ name }) => name);
-  if (down.length > 0)
-    throw new DeployError(
-      `nothing was changed: ${down.join(", ")} must run while others leave; run "up" first`,
-    );
-  const leaving = running.servers.slice(staying.length);
-  refuseBound(await readPlacement(running.servers), leaving, staying.length);
+/**
+ * Rejects if a stream or a durable consumer cannot follow to the first `size` of these servers, so that it would lose its data. Each
+ * server has to say what it stores: a stream with one replica is known to its own server only.
+ */
+async function refuseLoss(
+  running: Running,
+  servers: readonly PlannedServer[],
+  size: number,
+  refusal: string,
+): Promise<void> {
+  const up = await refuseDown(running, servers, size, refusal);
+  const { placed, silent, leaderless } = await settledPlacement(up);
+  if (silent.length > 0)
+    throw new DeployError(`${refusal}: no answer from ${silent.join(", ")}, whose streams could be lost`);
+  if (leaderless.length > 0)
+    throw new DeployError(`${refusal}: ${leaderless.join(", ")} without a leader, which could be lost`);
+  const reasons = boundTo(placed, servers.slice(size), size);
+  if (reasons.length > 0)
+    throw new DeployError(`${refusal}, because data would be lost:\n  ${reasons.join("\n  ")}`);
+}
+
+/** Waits for elections to end: servers may have just started. */
+async function settledPlacement(servers: readonly PlannedServer[]): Promise<Placement> {
+  let last = await readPlacement(servers);
+  await poll(
+    async () => {
+      const { silent, leaderless } = last;
+      if (silent.length === 0 && leaderless.length === 0) return true;
+      last = await readPlacement(servers);
+      return undefined;
+    },
+    { timeoutMs: SETTLED_MS, everyMs: 200 },
+  );
+  return last;
+}
+
+/** The servers that run. One that does not run may leave only if it never stored a stream: such as one that could not be started. */
+async function refuseDown(
+  { backend }: Running,
+  servers: readonly PlannedServer[],
+  size: number,
+  refusal: string,
+): Promise<PlannedServer[]> {
+  const up: PlannedServer[] = [];
+  for (const [index, server] of servers.entries()) {
+    if (await backend.isRunning(server)) up.push(server);
+    else if (index < size || (await backend.mayHaveStreams(server)))
+      throw new DeployError(
+        `${refusal}: ${server.name} is not running, and what it stores could be lost; run "up" first`,
+      );
+  }
+  return up;
 }
 
 /** Repeated without an answer: if the stopped server led the meta group, the others first elect a leader. */
@@ -140,10 +183,10 @@ async function removePeer(system: NatsConnection, peer: string): Promise<void> {
   if (!removed) throw last;
 }
 
-/** Rejects if a stream or a durable consumer cannot follow: it would lose its data. */
-function refuseBound(placed: readonly Placed[], leaving: readonly PlannedServer[], size: number): void {
+/** What ties streams and durable consumers to these servers, with the command that releases each. */
+function boundTo(placed: readonly Placed[], leaving: readonly PlannedServer[], size: number): string[] {
   const names = leaving.map(({ name }) => name);
-  const reasons = placed.flatMap(({ account, stream, consumer, durable, replicas, leader }) => {
+  return placed.flatMap(({ account, stream, consumer, durable, replicas, leader }) => {
     const what = consumer === null ? `stream ${stream}` : `consumer ${consumer} of stream ${stream}`;
     const edit =
       consumer === null ? `nats stream edit ${stream}` : `nats consumer edit ${stream} ${consumer}`;
@@ -153,8 +196,6 @@ function refuseBound(placed: readonly Placed[], leaving: readonly PlannedServer[
       return [`${which} has its only replica on ${leader}: ${edit} --replicas 3`];
     return [];
   });
-  if (reasons.length === 0) return;
-  throw new DeployError(`nothing was changed, because data would be lost:\n  ${reasons.join("\n  ")}`);
 }
 
 /** Resolves when the meta group has only these servers, and every stream all of its replicas among them. */
@@ -174,7 +215,12 @@ async function complete(servers: readonly PlannedServer[], removed: PlannedServe
   );
 }
 
-function misplaced(placed: readonly Placed[], servers: readonly PlannedServer[]): string | undefined {
+function misplaced(
+  { placed, silent, leaderless }: Placement,
+  servers: readonly PlannedServer[],
+): string | undefined {
+  if (leaderless.length > 0) return `${leaderless[0]} has no leader`;
+  if (silent.length > 0) return `${silent.join(", ")} did not answer`;
   for (const { stream, consumer, replicas, leader, others } of placed) {
     const here = others.filter(({ name, current }) => current && servers.some((one) => one.name === name));
     const ephemeral = consumer !== null && replicas === 1;
