@@ -1,9 +1,10 @@
 /** The command line of deploy-nats-cluster, as a function that takes its output and resolves with the exit code. */
 import { resolve } from "node:path";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { messageOf } from "../../src/errors.ts";
 import { composeYaml } from "./compose-backend.ts";
 import { makeSecrets, prepare, Running, rotate, type Say, statusOf, withExpected } from "./deployment.ts";
-import { DeployError } from "./errors.ts";
+import { DeployError, isFault } from "./errors.ts";
 import { Interrupted } from "./interrupt.ts";
 import { refuseUnfinished } from "./migrate/journal.ts";
 import { migrate } from "./migrate/migrate.ts";
@@ -59,12 +60,10 @@ export async function main(args: readonly string[], output: Output): Promise<num
         output.out(JSON.stringify({ ok: false, error: error.message.replace(/^error: /, "") }));
       return error.exitCode;
     }
-    // These messages are written for the user; any other error is a bug in this script.
-    const expected =
-      error instanceof DeployError || (error instanceof Error && error.name === "NatsServerError");
-    if (!expected) throw error;
-    output.err(`error: ${error.message}`);
-    if (json) output.out(JSON.stringify({ ok: false, error: error.message }));
+    const message = messageOf(error);
+    const stack = isFault(error) && error instanceof Error ? error.stack : undefined;
+    output.err(stack ?? `error: ${message}`);
+    if (json) output.out(JSON.stringify({ ok: false, error: message }));
     return error instanceof Interrupted ? error.exitCode : 1;
   }
 }
@@ -165,7 +164,7 @@ class Cli implements Verbs {
     this.verb("status", "show the state of the servers; exit code 1 if anything is missing")
       .option("--expect-connections <n>", expected, wholeNumber(0, 1_000_000))
       .action(async (options: Common & { readonly expectConnections?: number }) => {
-        const state = stateOf(options);
+        const state = this.stateOf(options);
         await refuseUnfinished(state);
         const running = new Running(state, await state.mustRead(), this.sayTo(options));
         const status = withExpected(await statusOf(running), options.expectConnections);
@@ -265,8 +264,12 @@ class Cli implements Verbs {
     return options.json ? this.#output.err : this.#output.out;
   }
 
+  stateOf(options: Common): StateDir {
+    return new StateDir(resolve(options.state));
+  }
+
   async withState(options: Common, job: (state: StateDir, say: Say) => Promise<void>): Promise<void> {
-    const state = stateOf(options);
+    const state = this.stateOf(options);
     await state.locked(() => job(state, this.sayTo(options)));
   }
 
@@ -300,8 +303,4 @@ function replicas(text: string): number {
   const value = Number(text);
   if (value === 1 || value === 3 || value === 5) return value;
   throw new InvalidArgumentError("must be 1, 3 or 5");
-}
-
-function stateOf(options: Common): StateDir {
-  return new StateDir(resolve(options.state));
 }

@@ -1,5 +1,4 @@
 /** Starts the servers of a plan one after another, stops them, and restarts them while clients stay connected. */
-import { writeFile } from "node:fs/promises";
 import { findNatsServer } from "../../src/testing/server/find/find.ts";
 import { compareVersions } from "../../src/testing/server/find/versions.ts";
 import { isPortFree } from "../../src/testing/server/run/ports.ts";
@@ -13,6 +12,7 @@ import { ProcessBackend } from "./process-backend.ts";
 import { refuseChange, settingsOf } from "./remembered.ts";
 import { ensureCertificates, ensurePasswords, renewPasswords, type User } from "./secrets.ts";
 import type { Deployment, Scaling, StateDir, UpOptions } from "./state.ts";
+import { writeWhole } from "./write-whole.ts";
 
 const SERVER_MS = 30_000;
 const WHOLE_MS = 60_000;
@@ -196,7 +196,7 @@ export async function makeSecrets(state: StateDir, plan: Plan, say: Say): Promis
     else if (await state.credentials.ensure())
       say(`tokens and credentials created: ${state.credentials.path}`);
   }
-  if (!plan.jwt) await writeFile(state.composeFile, await composeEnv(state, plan), { mode: 0o600 });
+  if (!plan.jwt) await writeWhole(state.composeFile, await composeEnv(state, plan), 0o600);
 }
 
 /** Ports change only while no server runs. The volumes of containers belong to their ports. */
@@ -250,7 +250,7 @@ export async function rotate(state: StateDir, running: Running, users: readonly 
     );
   await running.refuseIncomplete();
   await renewPasswords(state.usersFile, users);
-  await writeFile(state.composeFile, await composeEnv(state, running.deployment), { mode: 0o600 });
+  await writeWhole(state.composeFile, await composeEnv(state, running.deployment), 0o600);
   await running.restart();
 }
 

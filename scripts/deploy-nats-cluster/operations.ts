@@ -3,17 +3,19 @@ import { resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { positiveDuration } from "../../src/cli/options.ts";
 import { untilSignal } from "../../src/cli/signals.ts";
-import { latestIn } from "./backup/archive.ts";
+import { messageOf } from "../../src/errors.ts";
+import { latestIn, retain, setAside } from "./backup/archive.ts";
 import { type Backup, backUp, drill, restoreBackup } from "./backup/backup.ts";
 import { Running, type Say } from "./deployment.ts";
-import { DeployError } from "./errors.ts";
+import { DeployError, isFault } from "./errors.ts";
 import { failoverLines, failoverTest } from "./failover/failover-test.ts";
 import { endingInOrder } from "./interrupt.ts";
+import { withLock } from "./lock.ts";
 import { refuseUnfinished } from "./migrate/journal.ts";
 import type { Size } from "./plan.ts";
 import { rollbackPlan } from "./rollback.ts";
 import { scale } from "./scale.ts";
-import { StateDir } from "./state.ts";
+import type { StateDir } from "./state.ts";
 import { type Common, serverCount, type Verbs, wholeNumber } from "./verbs.ts";
 
 export function addOperations(cli: Verbs): void {
@@ -116,7 +118,7 @@ function addBackup(cli: Verbs): void {
     .argument("[folder]", "a backup (default: the latest one in the state folder)")
     .option("--allow-empty", EMPTY_HELP)
     .action(async (folder: string | undefined, options: Common & { readonly allowEmpty?: true }) => {
-      const state = new StateDir(resolve(options.state));
+      const state = cli.stateOf(options);
       const from = folder === undefined ? await latestIn(state.backupDir) : resolve(folder);
       const binary = (await state.read())?.binary;
       const mayBeEmpty = options.allowEmpty === true;
@@ -127,24 +129,45 @@ function addBackup(cli: Verbs): void {
 }
 
 async function once(cli: Verbs, options: BackupOptions): Promise<void> {
-  // A drill needs no lock: it does not touch the deployment.
+  const state = cli.stateOf(options);
+  const to = options.to === undefined ? state.backupDir : resolve(options.to);
+  // Several deployments may save into one folder.
+  await withLock(to, () => onceInto(cli, options, to));
+}
+
+async function onceInto(cli: Verbs, options: BackupOptions, to: string): Promise<void> {
+  // A drill needs no lock of the deployment: it does not touch it.
   let binary: string | undefined;
   let saved: Backup | undefined;
   await cli.withState(options, async (state, say) => {
     await refuseUnfinished(state);
     const deployment = await state.mustRead();
     binary = deployment.binary;
-    const to = options.to === undefined ? state.backupDir : resolve(options.to);
     const mayBeEmpty = options.drill !== true || options.allowEmpty === true;
-    const running = new Running(state, deployment, say);
-    saved = await backUp(state, running, { to, keep: options.keep, mayBeEmpty }, say);
+    saved = await backUp(state, new Running(state, deployment, say), { to, mayBeEmpty }, say);
   });
   if (saved === undefined) return;
-  const { folder, streams, deleted } = saved;
+  const { folder, streams } = saved;
   const proven = options.drill === true;
-  if (proven) await drill(folder, { binary, mayBeEmpty: true }, cli.sayTo(options));
+  if (proven) await prove(folder, binary, cli.sayTo(options));
+  const deleted = await retain(to, options.keep);
   if (options.json) cli.result({ folder, streams, deleted, proven });
   else cli.line(`${proven ? "saved and proven" : "saved"}: ${folder}, ${streams.length} streams`);
+}
+
+/** If the drill fails, no older backup is deleted, and the new one does not count as one. */
+async function prove(folder: string, binary: string | undefined, say: Say): Promise<void> {
+  try {
+    await drill(folder, { binary, mayBeEmpty: true }, say);
+  } catch (cause) {
+    const aside = await setAside(folder);
+    throw new DeployError(
+      `the drill failed, and no older backup was deleted. ${aside}: ${messageOf(cause)}`,
+      {
+        cause,
+      },
+    );
+  }
 }
 
 /** The first backup at once, and each at a multiple of the interval after it. */
@@ -156,10 +179,12 @@ async function repeated(cli: Verbs, options: BackupOptions, everyMs: number): Pr
     while (!signal.aborted) {
       cli.exitCode = 0;
       await once(cli, options).catch((error: unknown) => {
-        if (!(error instanceof DeployError)) throw error;
+        // A full disk, a network that is down: the next one may succeed.
+        if (isFault(error)) throw error;
         cli.exitCode = 1;
-        cli.sayTo({ ...options, json: true })(`error: ${error.message}`);
-        if (options.json) cli.result({ ok: false, error: error.message });
+        const message = messageOf(error);
+        cli.sayTo({ ...options, json: true })(`error: ${message}`);
+        if (options.json) cli.result({ ok: false, error: message });
       });
       const passed = performance.now() - started;
       await sleep(everyMs - (passed % everyMs), undefined, { signal }).catch(() => {});

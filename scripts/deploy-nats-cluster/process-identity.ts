@@ -28,7 +28,3 @@ function startByPs(pid: number): string | undefined {
     return undefined; // ps exits with 1 if the process does not exist
   }
 }
-
-export function isAlive(pid: number): boolean {
-  return startOf(pid) !== undefined;
-}

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { findProgram } from "../../src/system/find-program.ts";
 import { runCommand } from "../../src/system/run-command.ts";
 import { DeployError } from "./errors.ts";
+import { writeWhole } from "./write-whole.ts";
 
 const OPENSSL_TIMEOUT_MS = 60_000;
 
@@ -37,8 +38,7 @@ export async function renewPasswords(file: string, users: readonly User[]): Prom
     USERS.map((user) => [user, old === undefined || users.includes(user) ? fresh() : old[user]]),
   ) as Record<User, string>;
   const lines = USERS.map((user) => `${variableOf(user)}=${all[user]}`);
-  await writeFile(file, `${lines.join("\n")}\n`, { mode: 0o600 });
-  await chmod(file, 0o600); // writeFile applies the mode only to a new file
+  await writeWhole(file, `${lines.join("\n")}\n`, 0o600);
   return all;
 }
 

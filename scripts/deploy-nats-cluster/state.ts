@@ -1,11 +1,12 @@
 /** The state of a deployment between two calls, in a folder of its own. */
 import { existsSync } from "node:fs";
-import { link, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { DeployError } from "./errors.ts";
 import { Credentials } from "./jwt/credentials.ts";
+import { withLock } from "./lock.ts";
 import type { Plan, Size } from "./plan.ts";
-import { isAlive } from "./process-identity.ts";
+import { writeWhole } from "./write-whole.ts";
 
 export const DEFAULT_STATE_DIR = ".nats-cluster";
 
@@ -87,11 +88,16 @@ export class StateDir {
   async read(): Promise<Deployment | undefined> {
     if (!existsSync(this.#file)) return undefined;
     const text = await readFile(this.#file, "utf8");
+    let deployment: Partial<Deployment> | null;
     try {
-      return JSON.parse(text) as Deployment;
+      deployment = JSON.parse(text);
     } catch (cause) {
       throw new DeployError(`${this.#file} is not valid JSON: correct or delete it`, { cause });
     }
+    const { topology, backend, portBase, processes } = deployment ?? {};
+    if ([topology, backend, portBase, processes].includes(undefined))
+      throw new DeployError(`${this.#file} does not describe a deployment: correct or delete it`);
+    return deployment as Deployment;
   }
 
   async mustRead(): Promise<Deployment> {
@@ -100,12 +106,9 @@ export class StateDir {
     throw new DeployError(`nothing is deployed in ${this.path}: run "up", or name its folder with --state`);
   }
 
-  /** Atomic: the file is replaced as a whole. */
   async write(deployment: Deployment): Promise<void> {
     await mkdir(this.path, { recursive: true, mode: 0o700 });
-    const draft = `${this.#file}.${process.pid}`;
-    await writeFile(draft, `${JSON.stringify(deployment, null, 2)}\n`);
-    await rename(draft, this.#file);
+    await writeWhole(this.#file, `${JSON.stringify(deployment, null, 2)}\n`);
   }
 
   /** Deletes the record of the deployment; keeps data, certificates and passwords. */
@@ -113,31 +116,8 @@ export class StateDir {
     await rm(this.#file, { force: true });
   }
 
-  /** Runs `job` under the deployment's lock. A lock of a dead process is ignored. */
+  /** Runs `job` under the deployment's lock. */
   async locked<T>(job: () => Promise<T>): Promise<T> {
-    await mkdir(this.path, { recursive: true, mode: 0o700 });
-    const lock = join(this.path, "lock");
-    const mine = `${lock}.${process.pid}`;
-    await writeFile(mine, String(process.pid));
-    for (let attempt = 1; ; attempt++) {
-      try {
-        await link(mine, lock); // atomic: the lock appears with its owner's pid in it
-        break;
-      } catch (error) {
-        if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
-        const owner = Number(await readFile(lock, "utf8").catch(() => ""));
-        if (owner > 0 && isAlive(owner))
-          throw new DeployError(`another call (pid ${owner}) is using ${this.path}: wait until it has ended`);
-        if (attempt === 3)
-          throw new DeployError(`cannot take ${lock}: delete it if no other call is running`);
-        await rm(lock, { force: true });
-      }
-    }
-    try {
-      return await job();
-    } finally {
-      await rm(lock, { force: true });
-      await rm(mine, { force: true });
-    }
+    return withLock(this.path, job);
   }
 }

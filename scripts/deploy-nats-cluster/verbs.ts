@@ -16,6 +16,7 @@ export interface Verbs {
   verb(name: string, description: string): Command;
   /** Where progress goes: to stderr if stdout has JSON. */
   sayTo(options: Common): Say;
+  stateOf(options: Common): StateDir;
   /** Runs the job under the lock of the state folder. */
   withState(options: Common, job: (state: StateDir, say: Say) => Promise<void>): Promise<void>;
   /** A line on stdout. */

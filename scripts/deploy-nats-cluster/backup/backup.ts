@@ -16,7 +16,7 @@ import { type Copied, refuseTaken, restore, restoreToScratch, type SavedStream }
 import { rollBack } from "../migrate/undo.ts";
 import { settingsOf } from "../remembered.ts";
 import type { StateDir } from "../state.ts";
-import { type ManifestStream, readSaved, retain, writeArchive, writeSaved } from "./archive.ts";
+import { type ManifestStream, readSaved, writeArchive, writeSaved } from "./archive.ts";
 
 /** A stream of an election is written every few seconds: one of a few attempts falls between two writes. */
 const ATTEMPTS = 5;
@@ -27,18 +27,17 @@ const ALLOW_EMPTY = "A drill would prove nothing; --allow-empty accepts that";
 export interface Backup {
   readonly folder: string;
   readonly streams: readonly ManifestStream[];
-  /** Names of older backups that were deleted. */
-  readonly deleted: readonly string[];
 }
 
 /**
- * @param keep Number of backups that stay in the folder, including this one.
- * @param mayBeEmpty Without it, an account without streams on disk is an error: nothing is saved, and no older backup is deleted.
+ * Deletes no older backup: {@link retain} does, once this one is known to be good.
+ *
+ * @param mayBeEmpty Without it, an account without streams on disk is an error, and nothing is saved.
  */
 export async function backUp(
   state: StateDir,
   running: Running,
-  { to, keep, mayBeEmpty }: { readonly to: string; readonly keep: number; readonly mayBeEmpty: boolean },
+  { to, mayBeEmpty }: { readonly to: string; readonly mayBeEmpty: boolean },
   say: Say,
 ): Promise<Backup> {
   const nats = await connectDeployed(state, running);
@@ -58,7 +57,7 @@ export async function backUp(
       }
       return saved;
     });
-    return { folder, streams: manifest.streams, deleted: await retain(to, keep) };
+    return { folder, streams: manifest.streams };
   } finally {
     await nats.close();
   }

@@ -1,9 +1,10 @@
 /** The journal of an unfinished migration, on disk, so that the next call can roll it back however this one ended. */
 import { existsSync } from "node:fs";
-import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { DeployError } from "../errors.ts";
 import type { Deployment, StateDir, UpOptions } from "../state.ts";
+import { writeWhole } from "../write-whole.ts";
 
 export interface Journal {
   /** @default "migration" */
@@ -22,15 +23,20 @@ export interface Journal {
 export async function readJournal(state: StateDir): Promise<Journal | undefined> {
   const file = fileOf(state);
   if (!existsSync(file)) return undefined;
-  return JSON.parse(await readFile(file, "utf8")) as Journal;
+  const text = await readFile(file, "utf8");
+  try {
+    return JSON.parse(text) as Journal;
+  } catch (cause) {
+    throw new DeployError(
+      `${file} is not valid JSON. It records an interrupted migration or restore: correct it, or delete it and the streams that were being restored`,
+      { cause },
+    );
+  }
 }
 
-/** Atomic: the file is replaced as a whole. */
 export async function writeJournal(state: StateDir, journal: Journal): Promise<void> {
   await mkdir(state.path, { recursive: true, mode: 0o700 });
-  const draft = `${fileOf(state)}.${process.pid}`;
-  await writeFile(draft, `${JSON.stringify(journal, null, 2)}\n`, { mode: 0o600 });
-  await rename(draft, fileOf(state));
+  await writeWhole(fileOf(state), `${JSON.stringify(journal, null, 2)}\n`, 0o600);
 }
 
 export async function forgetJournal(state: StateDir): Promise<void> {

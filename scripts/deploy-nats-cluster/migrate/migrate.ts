@@ -11,8 +11,9 @@
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { messageOf } from "../../../src/errors.ts";
 import { prepare, Running, refuseTakenPorts, type Say } from "../deployment.ts";
-import { DeployError } from "../errors.ts";
+import { DeployError, systemCode } from "../errors.ts";
 import { DEFAULT_PORT_BASE, planServers, portsOf } from "../plan.ts";
 import type { Asked } from "../remembered.ts";
 import type { Deployment, StateDir, UpOptions } from "../state.ts";
@@ -99,8 +100,7 @@ async function begin(state: StateDir, options: MigrateOptions): Promise<Journal>
       `${state.path} has a single server deployed: omit --from to replace it, or use another --state`,
     );
   const { keepBackup: kept } = options;
-  if (kept !== undefined && (await readdir(kept).catch(() => [])).length > 0)
-    throw new DeployError(`--keep-backup ${kept} is not empty: use a new folder`);
+  if (kept !== undefined) await refuseKept(kept);
   const cluster = single === null ? deployed : undefined;
   const target = {
     backend: options.target.backend ?? cluster?.backend ?? "process",
@@ -123,6 +123,19 @@ async function begin(state: StateDir, options: MigrateOptions): Promise<Journal>
     restoring: [],
     backup: { folder: kept ?? join(state.path, "migration"), keep: kept !== undefined },
   };
+}
+
+/** A rollback deletes what this folder has: there must be nothing of the user. */
+async function refuseKept(folder: string): Promise<void> {
+  try {
+    if ((await readdir(folder)).length === 0) return;
+  } catch (cause) {
+    if (systemCode(cause) === "ENOENT") return;
+    throw new DeployError(`--keep-backup ${folder} is no folder that can be read: ${messageOf(cause)}`, {
+      cause,
+    });
+  }
+  throw new DeployError(`--keep-backup ${folder} is not empty: use a new folder`);
 }
 
 function singleOf(state: StateDir, deployed: Deployment | undefined): Deployment {

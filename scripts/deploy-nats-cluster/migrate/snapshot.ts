@@ -11,8 +11,8 @@ import { DeployError } from "../errors.ts";
 import { ApiRefusal, call, type Json, NoResponders, objectOf, pages } from "./api.ts";
 import { isInMemory } from "./stream-info.ts";
 
-const INFO_FILE = "backup.json";
-const DATA_FILE = "stream.tar.s2";
+export const INFO_FILE = "backup.json";
+export const DATA_FILE = "stream.tar.s2";
 /** Names of presence consumers begin with this. They are in memory. */
 const PRESENCE = "presence_";
 const CHUNK_BYTES = 128 * 1024;

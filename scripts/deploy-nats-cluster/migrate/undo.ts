@@ -1,5 +1,6 @@
 /** Rolls back an unfinished migration: deletes its streams from the cluster and starts the single server again. */
-import { rm } from "node:fs/promises";
+import { readdir, rm, rmdir } from "node:fs/promises";
+import { join } from "node:path";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { poll } from "../../../src/testing/server/run/wait.ts";
 import { prepare, Running, type Say } from "../deployment.ts";
@@ -25,11 +26,18 @@ export async function rollBack(state: StateDir, say: Say): Promise<string> {
     await state.write({ ...single, processes: {} });
     await new Running(state, single, say).up();
   }
-  await rm(backup.folder, { recursive: true, force: true });
+  await removeSnapshots(backup.folder);
   await forgetJournal(state);
   const source =
     single === null ? "the source is unchanged" : "the single server runs again with all its data";
   return `Nothing is lost: ${source}, and the cluster has none of its streams.`;
+}
+
+/** The folder was new or empty when the migration began. An empty one may be a mount point, which stays. */
+async function removeSnapshots(folder: string): Promise<void> {
+  const names = await readdir(folder).catch(() => []);
+  for (const name of names) await rm(join(folder, name), { recursive: true, force: true });
+  await rmdir(folder).catch(() => {});
 }
 
 async function endDeployed(state: StateDir, say: Say): Promise<void> {
