@@ -7,6 +7,10 @@ export interface Backend {
   /** Shuts the server down in order and waits for its exit; keeps its data. Resolves with true if it was running. */
   stop(server: PlannedServer): Promise<boolean>;
   isRunning(server: PlannedServer): Promise<boolean>;
+  /** Rejects if the server could not be started again: called before it is stopped for a restart. */
+  refuseUnstartable(server: PlannedServer): Promise<void>;
+  /** Whether the server runs with passwords that have been replaced since. False where that is not known. */
+  hasOldPasswords(server: PlannedServer): Promise<boolean>;
   /** False only if the data of the server, which does not run, have no stream. */
   mayHaveStreams(server: PlannedServer): Promise<boolean>;
   /** Where the server runs, as text: a pid, a container. */

@@ -3,7 +3,7 @@ import { resolve } from "node:path";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { messageOf } from "../../src/errors.ts";
 import { composeYaml } from "./compose-backend.ts";
-import { makeSecrets, prepare, Running, rotate, type Say, statusOf, withExpected } from "./deployment.ts";
+import { makeSecrets, prepare, Running, type Say, statusOf, withExpected } from "./deployment.ts";
 import { DeployError, isFault } from "./errors.ts";
 import { Interrupted } from "./interrupt.ts";
 import { refuseUnfinished } from "./migrate/journal.ts";
@@ -13,6 +13,7 @@ import { addOperations, scaleInOrder, testFailover } from "./operations.ts";
 import { DEFAULT_PORT_BASE, type Size, type Topology } from "./plan.ts";
 import { type Asked, completePlan, nameOf } from "./remembered.ts";
 import { afterMigration, statusLines, urlLines, urlsForPrograms } from "./report.ts";
+import { restartInOrder, rotate } from "./restart.ts";
 import { USERS, type User } from "./secrets.ts";
 import { type BackendName, DEFAULT_STATE_DIR, StateDir } from "./state.ts";
 import { type Common, serverCount, type Verbs, wholeNumber } from "./verbs.ts";
@@ -180,7 +181,7 @@ class Cli implements Verbs {
         this.withState(options, async (state, say) => {
           await refuseUnfinished(state);
           const running = new Running(state, await state.mustRead(), say);
-          await running.restart();
+          await restartInOrder(running, say);
           this.finish(options, state, running);
         }),
     );
@@ -190,7 +191,7 @@ class Cli implements Verbs {
         this.withState(options, async (state, say) => {
           await refuseUnfinished(state);
           const running = new Running(state, await state.mustRead(), say);
-          await rotate(state, running, usersOf(options.user));
+          await rotate(state, running, usersOf(options.user), say);
           this.finish(options, state, running);
         }),
       );

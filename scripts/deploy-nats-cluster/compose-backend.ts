@@ -80,6 +80,14 @@ export class ComposeBackend implements Backend {
     return (await this.#container(server)) !== "";
   }
 
+  async refuseUnstartable(): Promise<void> {
+    await this.#compose("config", "--quiet");
+  }
+
+  async hasOldPasswords(): Promise<boolean> {
+    return false;
+  }
+
   async mayHaveStreams(): Promise<boolean> {
     return true; // the data are in a volume
   }

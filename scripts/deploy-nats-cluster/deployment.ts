@@ -1,5 +1,7 @@
 /** Starts the servers of a plan one after another, stops them, and restarts them while clients stay connected. */
-import { findNatsServer } from "../../src/testing/server/find/find.ts";
+import { messageOf } from "../../src/errors.ts";
+import { binaryVersion } from "../../src/testing/server/find/binary.ts";
+import { findNatsServer, type NatsServerBinary } from "../../src/testing/server/find/find.ts";
 import { compareVersions } from "../../src/testing/server/find/versions.ts";
 import { isPortFree } from "../../src/testing/server/run/ports.ts";
 import { poll } from "../../src/testing/server/run/wait.ts";
@@ -10,7 +12,7 @@ import { missingAtStart, missingInPlan, readHealth, type ServerHealth } from "./
 import { type Plan, type PlannedServer, planServers, portsOf } from "./plan.ts";
 import { ProcessBackend } from "./process-backend.ts";
 import { refuseChange, settingsOf } from "./remembered.ts";
-import { ensureCertificates, ensurePasswords, renewPasswords, type User } from "./secrets.ts";
+import { ensureCertificates, ensurePasswords } from "./secrets.ts";
 import type { Deployment, Scaling, StateDir, UpOptions } from "./state.ts";
 import { writeWhole } from "./write-whole.ts";
 
@@ -82,10 +84,14 @@ export class Running {
   }
 
   /**
-   * Rejects unless every server runs and nothing is missing. With one server down, stopping another one takes JetStream's
-   * quorum away. A single server has no quorum to keep.
+   * Rejects unless every server runs and nothing is missing, and can be started again. With one server down, stopping another one takes
+   * JetStream's quorum away. A single server has no quorum to keep.
    */
   async refuseIncomplete(): Promise<void> {
+    for (const server of this.servers)
+      await this.backend.refuseUnstartable(server).catch((cause: unknown) => {
+        throw new DeployError(`nothing was restarted: ${messageOf(cause)}`, { cause });
+      });
     if (this.servers.length === 1) return;
     const running = await Promise.all(this.servers.map((server) => this.backend.isRunning(server)));
     const down = this.servers.filter((_, index) => !running[index]).map(({ name }) => name);
@@ -167,7 +173,7 @@ export async function prepare(state: StateDir, options: UpOptions, say: Say): Pr
   }
   await makeSecrets(state, options, say);
   const binary: Pick<Deployment, "binary"> =
-    options.backend === "process" ? await serverBinary(options, say) : {};
+    options.backend === "process" ? await serverBinary(options, before?.binary, say) : {};
   const deployment = {
     ...settingsOf(options),
     ...binary,
@@ -212,8 +218,13 @@ async function refuseMovedPorts(before: Running, { portBase }: UpOptions): Promi
     );
 }
 
-async function serverBinary(plan: Plan, say: Say): Promise<{ readonly binary: string }> {
-  const found = await findNatsServer({ onProgress: say });
+/** The nats-server that the deployment has, unless `NATS_SERVER` names one: another one may not read the data of the streams. */
+async function serverBinary(
+  plan: Plan,
+  recorded: string | undefined,
+  say: Say,
+): Promise<{ readonly binary: string }> {
+  const found = (await recordedServer(recorded, say)) ?? (await findNatsServer({ onProgress: say }));
   if (plan.secure && compareVersions(found.version, OLDEST_SECURE) < 0)
     throw new DeployError(
       `--secure needs nats-server ${OLDEST_SECURE} or newer for sync_interval: always; ${found.path} is ${found.version}: set NATS_SERVER to a newer server`,
@@ -221,6 +232,18 @@ async function serverBinary(plan: Plan, say: Say): Promise<{ readonly binary: st
   say(`nats-server ${found.version} (${found.path})`);
   for (const note of found.notes) say(`  ${note}`);
   return { binary: found.path };
+}
+
+type Found = Pick<NatsServerBinary, "path" | "version" | "notes">;
+
+async function recordedServer(path: string | undefined, say: Say): Promise<Found | undefined> {
+  if (path === undefined || (process.env["NATS_SERVER"] ?? "") !== "") return undefined;
+  try {
+    return { path, version: await binaryVersion(path), notes: [] };
+  } catch (error) {
+    say(`the nats-server of this deployment is gone (${messageOf(error)}): using another one`);
+    return undefined;
+  }
 }
 
 /** @param free Ports in use that will be free by the time of the start. */
@@ -236,22 +259,6 @@ export async function refuseTakenPorts(running: Running, free: readonly number[]
       );
     }
   }
-}
-
-/** Creates new passwords for these users, then restarts the servers one by one: they read passwords at startup only. */
-export async function rotate(state: StateDir, running: Running, users: readonly User[]): Promise<void> {
-  if (!running.deployment.secure)
-    throw new DeployError(
-      "cannot rotate passwords: this deployment has none (it was created without --secure)",
-    );
-  if (running.deployment.jwt)
-    throw new DeployError(
-      "cannot rotate passwords: this deployment has tokens. Sign a new user with the key of the account (jwt/keys/BILLING.nk), and revoke the old one in the account's token",
-    );
-  await running.refuseIncomplete();
-  await renewPasswords(state.usersFile, users);
-  await writeWhole(state.composeFile, await composeEnv(state, running.deployment), 0o600);
-  await running.restart();
 }
 
 export interface Status {
@@ -273,12 +280,15 @@ export async function statusOf(running: Running): Promise<Status> {
     })),
   );
   const down = servers.find((server) => !server.running);
+  const old = await Promise.all(running.servers.map((server) => running.backend.hasOldPasswords(server)));
+  const stale = running.servers.filter((_, index) => old[index]).map(({ name }) => name);
   const unwell = servers.find(({ health }) => health !== "ok");
   let missing: string | undefined;
   const { scaling } = running.deployment;
   if (scaling !== undefined) missing = unfinishedScale(scaling);
   else if (down !== undefined) missing = `${down.name} is not running`;
   else if (unwell !== undefined) missing = `${unwell.name} /healthz: ${unwell.health}`;
+  else if (stale.length > 0) missing = unfinishedRotation(stale);
   else missing = await missingInPlan(running.deployment);
   const leaders = new Set(servers.map(({ metaLeader }) => metaLeader));
   return {
@@ -292,6 +302,10 @@ export async function statusOf(running: Running): Promise<Status> {
 
 export function unfinishedScale({ from, to }: Scaling): string {
   return `the change from ${from} to ${to} servers is unfinished: "scale ${to}" or "up" completes it`;
+}
+
+export function unfinishedRotation(names: readonly string[]): string {
+  return `the old passwords are still accepted by ${names.join(", ")}: "restart" completes the rotation`;
 }
 
 /** Adds what is missing if another number of client connections was expected. */

@@ -40,7 +40,7 @@ async function take(folder: string, lock: string, mine: string): Promise<void> {
   throw new DeployError(`cannot take ${lock}: delete it if no other call is running`);
 }
 
-/** The pid in the lock, if that process still runs. The start time tells it from a later process with the same pid. */
+/** The pid in the lock, if that process still runs. The start time distinguishes it from a later process with the same pid. */
 function ownerOf(text: string): number | undefined {
   const [pid = "", ...started] = text.split(" ");
   return started.length > 0 && startOf(Number(pid)) === started.join(" ") ? Number(pid) : undefined;

@@ -1,8 +1,11 @@
 /** Runs nats-servers as processes that outlive the script. Each pid is recorded before its server runs. */
 import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync } from "node:fs";
 import { mkdir, open, readFile, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { messageOf } from "../../src/errors.ts";
+import { runCommand } from "../../src/system/run-command.ts";
 import { poll } from "../../src/testing/server/run/wait.ts";
 import type { Backend } from "./backend.ts";
 import { DeployError } from "./errors.ts";
@@ -22,6 +25,7 @@ import type { Deployment, KnownProcess, StateDir } from "./state.ts";
 /** On SIGTERM a server hands over the leaderships of its streams before it exits. */
 const STOP_MS = 20_000;
 const KILL_MS = 10_000;
+const CHECK_MS = 30_000;
 const LOG_TAIL_LINES = 8;
 
 // The shell becomes the server (exec keeps the pid) only after the pid is recorded. If this script dies before that, its
@@ -39,11 +43,7 @@ export class ProcessBackend implements Backend {
 
   async start(server: PlannedServer): Promise<boolean> {
     if (this.#running(server) !== undefined) return false;
-    const { binary } = this.#deployment;
-    if (binary === undefined)
-      throw new DeployError(
-        'deployment.json does not contain the path of a nats-server: run "down", then "up"',
-      );
+    const binary = this.#binary;
     const storeDir = this.#state.storeDir(server.name);
     await mkdir(storeDir, { recursive: true, mode: 0o700 });
     const env = { ...process.env, ...(await this.#environment(server)) };
@@ -59,7 +59,8 @@ export class ProcessBackend implements Backend {
       const { pid } = child;
       const started = pid === undefined ? undefined : startOf(pid);
       if (pid === undefined || started === undefined) throw await failed.catch((error: unknown) => error);
-      await this.#remember(server, { pid, started });
+      const passwords = this.#passwords();
+      await this.#remember(server, { pid, started, ...(passwords === undefined ? {} : { passwords }) });
       child.stdin?.on("error", () => {}); // an early exit shows as a missing process
       child.stdin?.end("go\n");
       child.unref();
@@ -96,6 +97,24 @@ export class ProcessBackend implements Backend {
     return this.#running(server) !== undefined;
   }
 
+  async refuseUnstartable(server: PlannedServer): Promise<void> {
+    const env = { ...process.env, ...(await this.#environment(server)) };
+    try {
+      await runCommand(this.#binary, ["-t", "-c", configFile(this.#deployment)], {
+        env,
+        timeoutMs: CHECK_MS,
+      });
+      await this.#state.write(this.#deployment); // each start and stop is recorded
+    } catch (cause) {
+      throw new DeployError(`${server.name} could not be started again: ${messageOf(cause)}`, { cause });
+    }
+  }
+
+  async hasOldPasswords(server: PlannedServer): Promise<boolean> {
+    const { passwords } = this.#running(server) ?? {};
+    return passwords !== undefined && passwords !== this.#passwords();
+  }
+
   async mayHaveStreams({ name }: PlannedServer): Promise<boolean> {
     return (await accountsWithStreams(this.#state.storeDir(name))).length > 0;
   }
@@ -117,6 +136,21 @@ export class ProcessBackend implements Backend {
 
   async discard({ name }: PlannedServer): Promise<void> {
     await rm(dirname(this.#state.storeDir(name)), { recursive: true, force: true, maxRetries: 5 });
+  }
+
+  get #binary(): string {
+    const { binary } = this.#deployment;
+    if (binary !== undefined) return binary;
+    throw new DeployError(
+      'deployment.json does not contain the path of a nats-server: run "down", then "up"',
+    );
+  }
+
+  /** Undefined if the servers use none. */
+  #passwords(): string | undefined {
+    const { secure, jwt } = this.#deployment;
+    if (!secure || jwt || !existsSync(this.#state.usersFile)) return undefined;
+    return createHash("sha256").update(readFileSync(this.#state.usersFile)).digest("hex").slice(0, 16);
   }
 
   #running(server: PlannedServer): KnownProcess | undefined {

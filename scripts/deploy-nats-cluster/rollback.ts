@@ -4,6 +4,7 @@ import { Running, type Say } from "./deployment.ts";
 import { DeployError } from "./errors.ts";
 import { readJournal } from "./migrate/journal.ts";
 import { rollBack } from "./migrate/undo.ts";
+import { restartInOrder } from "./restart.ts";
 import type { Deployment, StateDir } from "./state.ts";
 
 export interface Step {
@@ -45,7 +46,11 @@ async function backTo(state: StateDir, deployment: Deployment, previous: string,
     },
     {
       what: `restart ${servers.map(({ name }) => name).join(", ")}, one after another; each must be complete before the next`,
-      run: async () => new Running(state, await state.mustRead(), say).restart(),
+      run: async () => restartInOrder(new Running(state, await state.mustRead(), say), say, onTheOther),
     },
   ];
+}
+
+function onTheOther(names: readonly string[]): string {
+  return `${names.join(", ")} still ${names.length === 1 ? "runs" : "run"} the other nats-server: "restart" completes the rollback`;
 }

@@ -16,6 +16,8 @@ export type BackendName = "process" | "compose";
 export interface KnownProcess {
   readonly pid: number;
   readonly started: string;
+  /** Digest of the passwords that it was started with. */
+  readonly passwords?: string;
 }
 
 export interface UpOptions extends Plan {

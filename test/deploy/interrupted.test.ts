@@ -1,15 +1,11 @@
 /** A signal ends the failover test and a change of the number of servers in order. */
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
 import { expect, test, vi } from "vitest";
-import { waitFor } from "../../scripts/shared/wait.ts";
 import { untilSignal } from "../../src/cli/signals.ts";
 import { atEnd } from "../support/at-end.ts";
 import { Deployment, urlsOf } from "../support/deploy/deployment.ts";
-import { PATIENCE_MS } from "../support/patience.ts";
-import { spawnChild } from "../support/processes/spawn-child.ts";
+import { recorded, signalled } from "../support/deploy/signalled.ts";
 
 /** Five servers are started, stopped and removed: half a minute, or minutes on a busy machine. */
 const LONG_MS = 300_000;
@@ -72,29 +68,3 @@ test("a signal shortly after the first one counts as its copy: npm forwards the 
   expect(first).toEqual(["SIGINT"]);
   expect(second).not.toHaveBeenCalled();
 });
-
-interface Recorded {
-  readonly processes: Readonly<Record<string, unknown>>;
-  readonly scaling?: { readonly leaving: readonly string[] };
-}
-
-function recorded(place: Deployment): Recorded {
-  return JSON.parse(readFileSync(join(place.state, "deployment.json"), "utf8"));
-}
-
-/** Sends the signal when the record of the deployment is `due`. Resolves with the result and the exit code. */
-async function signalled(
-  place: Deployment,
-  args: readonly string[],
-  signal: NodeJS.Signals,
-  due: (record: Recorded) => boolean,
-): Promise<object> {
-  await using script = spawnChild<{ ok?: boolean; error?: string }>("scripts/deploy-nats-cluster/main.ts", {
-    args: [...args, "--json", "--state", place.state],
-  });
-  await waitFor(() => due(recorded(place)), { timeoutMs: PATIENCE_MS });
-  script.kill(signal);
-  const result = await script.next(({ ok }) => ok !== undefined, PATIENCE_MS);
-  const { code } = await script.exit;
-  return { ...result, code };
-}
