@@ -23,6 +23,7 @@ export interface StoredSession {
   readonly server_id: string;
   readonly client_id: number;
   readonly presence?: string;
+  readonly silence?: { readonly ms: number; readonly account: string };
 }
 
 export async function sessionIn(operator: Operator): Promise<StoredSession> {
