@@ -50,6 +50,21 @@ test.each(["election", "inquiry", "application", "runtime", "node"])(
   },
 );
 
+test("every file that it names exists", () => {
+  const all = ["src", "scripts", "examples", "deploy"].flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true, encoding: "utf8" }).map((file) =>
+      join("/", folder, file),
+    ),
+  );
+  const paths = [...text.matchAll(/`([\w/.-]*)(?:\{([\w,-]+)\})?([\w/.-]*\.(?:ts|mjs|sh))`/g)].flatMap(
+    ([, before = "", among = "", after = ""]) => among.split(",").map((one) => before + one + after),
+  );
+  expect(paths.length).toBeGreaterThan(200);
+  // The placeholder of a new command.
+  const named = paths.filter((path) => !path.endsWith("/NAME.ts"));
+  expect(named.filter((path) => !all.some((file) => file.endsWith(`/${path}`)))).toEqual([]);
+});
+
 test.each(["src", "scripts"])("every folder of %s is in a table", (parent) => {
   const cells = text.split("\n").flatMap((line) => /^(?:\| |### ).*/.exec(line)?.[0].split(" | ")[0] ?? []);
   const named = new Set(cells.flatMap((cell) => [...cell.matchAll(/([\w*-]+)\//g)].map(([, name]) => name)));
