@@ -1,4 +1,4 @@
-/** The stream under a bucket as its leader describes it, and what any bucket of ours must not be configured to do. */
+/** The stream under a bucket as its leader describes it, the configuration of a new one, and what an existing one must not be configured to do. */
 import { asObject, type JsonObject } from "../api/js-api.ts";
 
 export const NANOS_PER_MS = 1_000_000;
@@ -53,9 +53,50 @@ export function republishesElsewhere(config: JsonObject, republish: Republish): 
   return asObject(config["republish"]) !== null && !republishes(config, republish);
 }
 
-/** The part of a configuration that makes the first revision larger than `above`. Servers before 2.10 ignore it and start at 1. */
-export function beginningAbove(above: number): JsonObject {
-  return above > 0 ? { first_seq: Math.min(above, LARGEST_START) + 1 } : {};
+const DUPLICATE_WINDOW_MS = 120_000;
+
+export interface NewBucket {
+  readonly stream: string;
+  /** Of all keys. */
+  readonly subjects: string;
+  readonly replicas: number;
+  /** 0: unlimited. */
+  readonly maxAgeMs: number;
+  readonly republish: Republish;
+  /** The first revision is larger than this one; servers before 2.10 ignore it and start at 1. */
+  readonly above: number;
+}
+
+/** The configuration of a new bucket as any key-value client makes one, with one message per key, and `republish`. */
+export function newBucketConfig({
+  stream,
+  subjects,
+  replicas,
+  maxAgeMs,
+  republish,
+  above,
+}: NewBucket): JsonObject {
+  const windowMs = maxAgeMs > 0 ? Math.min(maxAgeMs, DUPLICATE_WINDOW_MS) : DUPLICATE_WINDOW_MS;
+  return {
+    name: stream,
+    subjects: [subjects],
+    retention: "limits",
+    storage: "file",
+    discard: "new",
+    num_replicas: replicas,
+    max_msgs_per_subject: 1,
+    max_msgs: -1,
+    max_bytes: -1,
+    max_msg_size: -1,
+    max_consumers: -1,
+    max_age: maxAgeMs * NANOS_PER_MS,
+    duplicate_window: windowMs * NANOS_PER_MS,
+    allow_rollup_hdrs: true,
+    allow_direct: true,
+    deny_delete: true,
+    republish,
+    ...(above > 0 ? { first_seq: Math.min(above, LARGEST_START) + 1 } : {}),
+  };
 }
 
 /** The least that the limits of a bucket must allow. */

@@ -2,15 +2,14 @@
 import type { JsonObject } from "../api/js-api.ts";
 import type { BucketKind } from "../bucket/bucket-opener.ts";
 import {
-  beginningAbove,
   bucketProblems,
   NANOS_PER_MS,
+  newBucketConfig,
   numberOf,
   type Republish,
 } from "../bucket/stream-state.ts";
 import { groupBucketName, groupRepublishSubject, groupStreamName, groupSubject } from "../names.ts";
 
-const DUPLICATE_WINDOW_MS = 120_000;
 /** A plan of the largest size with its headers. */
 const SMALLEST_MESSAGE_LIMIT = 1_000_000;
 /** 10 000 owners, 100 members and a plan take about 6 MB. A full bucket would refuse renewals. */
@@ -35,29 +34,17 @@ export function groupRepublish(groupId: string): Republish {
   return { src: groupSubject(groupId, ">"), dest: groupRepublishSubject(groupId, ">") };
 }
 
-/** As any key-value client makes a bucket, with `republish`, and without any way to remove a message other than a newer one on its key. */
+/** There is no way to remove a message other than a newer one on its key. */
 function newGroupConfig(groupId: string, replicas: number, above: number): JsonObject {
-  return {
-    name: groupStreamName(groupId),
-    subjects: [groupSubject(groupId, ">")],
-    retention: "limits",
-    storage: "file",
-    discard: "new",
-    num_replicas: replicas,
-    max_msgs_per_subject: 1,
-    max_msgs: -1,
-    max_bytes: -1,
-    max_msg_size: -1,
-    max_consumers: -1,
-    max_age: 0,
-    duplicate_window: DUPLICATE_WINDOW_MS * NANOS_PER_MS,
-    allow_rollup_hdrs: false,
-    allow_direct: true,
-    deny_delete: true,
-    deny_purge: true,
+  const config = newBucketConfig({
+    stream: groupStreamName(groupId),
+    subjects: groupSubject(groupId, ">"),
+    replicas,
+    maxAgeMs: 0,
     republish: groupRepublish(groupId),
-    ...beginningAbove(above),
-  };
+    above,
+  });
+  return { ...config, allow_rollup_hdrs: false, deny_purge: true };
 }
 
 /** Why the rules of a group do not hold on an existing stream, one sentence each; empty if they hold. */

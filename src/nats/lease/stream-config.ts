@@ -2,9 +2,9 @@
 import type { JsonObject } from "../api/js-api.ts";
 import type { BucketKind } from "../bucket/bucket-opener.ts";
 import {
-  beginningAbove,
   bucketProblems,
   NANOS_PER_MS,
+  newBucketConfig,
   numberOf,
   parseStream,
   type Republish,
@@ -13,7 +13,6 @@ import {
 } from "../bucket/stream-state.ts";
 import { bucketName, bucketSubjects, leaseSubject, republishSubject, streamName } from "../names.ts";
 
-const DUPLICATE_WINDOW_MS = 120_000;
 /** A record is about 400 bytes. */
 const SMALLEST_MESSAGE_LIMIT = 1024;
 const SMALLEST_BUCKET_LIMIT = 64 * 1024;
@@ -46,37 +45,21 @@ export function parseStreamInfo(answer: JsonObject, clusterId: string): StreamSt
   return parseStream(answer, leaseRepublish(clusterId));
 }
 
-/**
- * The configuration of a new bucket: that of any key-value client, and `republish`.
- * @param above - the first revision is larger than this one; servers before 2.10 ignore it and start at 1
- */
+/** The configuration of a new bucket. Its first revision is larger than `above`. */
 export function newStreamConfig(
   clusterId: string,
   replicas: number,
   maxAgeMs: number,
   above: number = 0,
 ): JsonObject {
-  const windowMs = maxAgeMs > 0 ? Math.min(maxAgeMs, DUPLICATE_WINDOW_MS) : DUPLICATE_WINDOW_MS;
-  return {
-    name: streamName(clusterId),
-    subjects: [bucketSubjects(clusterId)],
-    retention: "limits",
-    storage: "file",
-    discard: "new",
-    num_replicas: replicas,
-    max_msgs_per_subject: 1,
-    max_msgs: -1,
-    max_bytes: -1,
-    max_msg_size: -1,
-    max_consumers: -1,
-    max_age: maxAgeMs * NANOS_PER_MS,
-    duplicate_window: windowMs * NANOS_PER_MS,
-    allow_rollup_hdrs: true,
-    allow_direct: true,
-    deny_delete: true,
+  return newBucketConfig({
+    stream: streamName(clusterId),
+    subjects: bucketSubjects(clusterId),
+    replicas,
+    maxAgeMs,
     republish: leaseRepublish(clusterId),
-    ...beginningAbove(above),
-  };
+    above,
+  });
 }
 
 /** The part of a configuration that republishes committed writes of the lease. */
