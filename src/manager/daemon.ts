@@ -15,7 +15,7 @@ import type { NodeStatus } from "../runtime/backend.ts";
 import { systemClock, systemRandom } from "../runtime/system-clock.ts";
 import { HistoryRecorder } from "./history-recorder.ts";
 import { managedBackend } from "./managed-backend.ts";
-import { startPatiently, waitingText } from "./patient-start.ts";
+import { startPatiently } from "./patient-start.ts";
 import type { TermResource } from "./term-resource.ts";
 
 const HISTORY_CLOSE_TIMEOUT_MS = 500;
@@ -96,11 +96,7 @@ export class Daemon {
 
   async #start(signal: AbortSignal): Promise<Running> {
     if (!this.#waits) return this.#startOnce(signal);
-    return startPatiently(() => this.#startOnce(signal), {
-      signal,
-      onWaiting: (error, waitedMs) =>
-        this.#logger.warn({ event: "nats-wait", code: error.code, waitedMs }, waitingText(error)),
-    });
+    return startPatiently(() => this.#startOnce(signal), { signal, log: this.#logger });
   }
 
   /** A failed start ends the readers of the events, so that each attempt has its own. */

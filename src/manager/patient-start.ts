@@ -1,6 +1,7 @@
 /** A start that waits until NATS can be reached. */
 import { setTimeout as pause } from "node:timers/promises";
 import { ClusterError } from "../errors.ts";
+import type { Logger } from "../log/logger.ts";
 
 /** Between two attempts. */
 const PAUSE_MS = 1_000;
@@ -12,8 +13,8 @@ const CODES: readonly string[] = ["NO_CONNECTION", "JETSTREAM_UNAVAILABLE", "STO
 
 export interface PatientStartOptions {
   readonly signal: AbortSignal;
-  /** Called after the first failed attempt, and later at a bounded rate. */
-  readonly onWaiting: (error: ClusterError, waitedMs: number) => void;
+  /** Gets a warning after the first failed attempt, and later at a bounded rate. */
+  readonly log: Pick<Logger, "warn">;
 }
 
 /**
@@ -22,7 +23,7 @@ export interface PatientStartOptions {
  */
 export async function startPatiently<T>(
   start: () => Promise<T>,
-  { signal, onWaiting }: PatientStartOptions,
+  { signal, log }: PatientStartOptions,
 ): Promise<T> {
   const beganAt = performance.now();
   let last: Reported | null = null;
@@ -35,7 +36,10 @@ export async function startPatiently<T>(
       const next = { atMs: waitedMs, message: error.message };
       if (isReportDue(last, next)) {
         last = next;
-        onWaiting(error, Math.round(waitedMs));
+        log.warn(
+          { event: "nats-wait", code: error.code, waitedMs: Math.round(waitedMs) },
+          waitingText(error),
+        );
       }
       // After an abort, the next attempt rejects with the error of an aborted start.
       await pause(PAUSE_MS, undefined, { signal }).catch(() => {});
@@ -58,7 +62,6 @@ function mayPass(error: unknown): error is ClusterError {
   return error instanceof ClusterError && error.recoverable && CODES.includes(error.code);
 }
 
-/** For the log. */
-export function waitingText(error: ClusterError): string {
+function waitingText(error: ClusterError): string {
   return `waiting for NATS, tried again every second: ${error.message}`;
 }

@@ -1,6 +1,4 @@
 import { type Command, Option } from "commander";
-import type { LoadedConfig } from "../../config/file/load.ts";
-import { DEFAULTS } from "../../config/resolve.ts";
 import { Manager } from "../../manager/manager.ts";
 import type { Term } from "../../node/term.ts";
 import type { RunFlags } from "../groups/run-flags.ts";
@@ -19,14 +17,9 @@ import {
 } from "../options.ts";
 import { ServiceManager } from "../service-manager.ts";
 import { beforeTerminalStop, untilSignal } from "../signals.ts";
-import { withoutCredentials } from "../supervise/environment.ts";
+import { drainTimeoutMs, programOptions } from "../supervise/program-options.ts";
 import { ProgramRunner, RESTARTS } from "../supervise/program-runner.ts";
 import { makeVip, unusableAddress } from "../vip.ts";
-
-/** Time after the grace period for SIGKILL to take effect and for the release of the lease. */
-const AFTER_GRACE_MS = 1_000;
-/** The largest `drainTimeoutMs` that a node accepts. */
-const MAX_DRAIN_TIMEOUT_MS = 3_600_000;
 
 export function run(command: Command): Command {
   return withClusterOptions(command.argument("<command...>", "the program and its arguments, after --"))
@@ -123,21 +116,9 @@ async function act(command: string[], flags: RunFlags): Promise<void> {
   // Before the program's environment is made: systemd's variables are not for the program.
   const service = new ServiceManager(process.env, log);
   const finished = new AbortController();
-  const [program = "", ...args] = command;
   let code = 0;
-  const { env, withheld } =
-    flags.passCredentials === true ? { env: process.env, withheld: [] } : withoutCredentials(process.env);
-  if (withheld.length > 0) log.info({ variables: withheld }, "credentials are not passed to the program");
   const runner = new ProgramRunner({
-    command: program,
-    args,
-    env,
-    graceMs: flags.grace,
-    restart: flags.restart,
-    restartDelayMs: flags.restartDelay,
-    // No node takes over before the deadline.
-    onSuspend: loaded.nodeOptions.crashDetection === "lease" ? "continue" : flags.onSuspend,
-    log,
+    ...programOptions(command, flags, loaded, log),
     onFinished: (own) => {
       code = own;
       finished.abort();
@@ -158,8 +139,9 @@ async function act(command: string[], flags: RunFlags): Promise<void> {
     () => runner.thaw(),
   );
   const close = handleUserSignals(log, level, () => manager.node);
+  const nodeOptions = { ...loaded.nodeOptions, drainTimeoutMs: drainTimeoutMs(loaded, flags.grace) };
   const manager: Manager = new Manager(
-    withDrainTimeout(loaded, flags.grace),
+    { ...loaded, nodeOptions },
     {
       onBecomeLeader: (term) => runner.begin(term, manager.node, environmentOf(term)),
       onLoseLeadership: () => runner.end(),
@@ -181,12 +163,4 @@ async function act(command: string[], flags: RunFlags): Promise<void> {
 
 function environmentOf({ epoch, nodeId, clusterId }: Term): NodeJS.ProcessEnv {
   return { LEADER_EPOCH: String(epoch), LEADER_NODE_ID: nodeId, LEADER_CLUSTER_ID: clusterId };
-}
-
-/** The lease must be kept until the program has ended, so the node drains at least as long as the grace period. */
-function withDrainTimeout(loaded: LoadedConfig, graceMs: number): LoadedConfig {
-  const { nodeOptions } = loaded;
-  const configuredMs = nodeOptions.drainTimeoutMs ?? DEFAULTS.drainTimeoutMs;
-  const drainTimeoutMs = Math.min(Math.max(configuredMs, graceMs + AFTER_GRACE_MS), MAX_DRAIN_TIMEOUT_MS);
-  return { ...loaded, nodeOptions: { ...nodeOptions, drainTimeoutMs } };
 }

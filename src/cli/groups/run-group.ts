@@ -6,18 +6,16 @@ import { ClusterError } from "../../errors.ts";
 import { Group } from "../../group/group.ts";
 import type { ResourceTerm } from "../../group/term.ts";
 import type { Logger } from "../../log/logger.ts";
-import { startPatiently, waitingText } from "../../manager/patient-start.ts";
+import { startPatiently } from "../../manager/patient-start.ts";
 import type { ProcessDoor } from "../../manager/process-door.ts";
 import { cliLogger, logTo } from "../log.ts";
 import { configOf } from "../options.ts";
 import { ServiceManager } from "../service-manager.ts";
 import { beforeTerminalStop, untilSignal } from "../signals.ts";
-import { withoutCredentials } from "../supervise/environment.ts";
-import { ProgramRunner, type RunnerOptions } from "../supervise/program-runner.ts";
+import { drainTimeoutMs, type ProgramOptions, programOptions } from "../supervise/program-options.ts";
+import { ProgramRunner } from "../supervise/program-runner.ts";
 import type { GroupRunFlags, RunFlags } from "./run-flags.ts";
 
-/** Time after the grace period for SIGKILL to take effect, and for the release. */
-const AFTER_GRACE_MS = 1_000;
 /** Exit codes of a program that cannot be run: it could not be for any other resource. */
 const CANNOT_RUN: readonly number[] = [126, 127];
 
@@ -80,9 +78,7 @@ export async function runGroup(
   });
   const service = new ServiceManager(process.env, log);
   for (const line of loaded.notes) log.warn({}, line);
-  const { env, withheld } =
-    flags.passCredentials === true ? { env: process.env, withheld: [] } : withoutCredentials(process.env);
-  if (withheld.length > 0) log.info({ variables: withheld }, "credentials are not passed to the program");
+  const program = programOptions(command, flags, loaded, log);
   const group = new Group({
     ...sharedOptions(loaded, flags),
     groupId,
@@ -91,17 +87,7 @@ export async function runGroup(
     ...options,
     logger: log,
   });
-  const [program = "", ...args] = command;
-  const programs = new Programs(group, {
-    command: program,
-    args,
-    env,
-    graceMs: flags.grace,
-    restart: flags.restart,
-    restartDelayMs: flags.restartDelay,
-    onSuspend: loaded.nodeOptions.crashDetection === "lease" ? "continue" : flags.onSuspend,
-    log,
-  });
+  const programs = new Programs(group, program);
   const ending = untilSignal(
     (signal) => log.info({ signal }, "Received signal, shutting down..."),
     () => programs.each((one) => one.kill()),
@@ -135,11 +121,7 @@ export async function runGroup(
 
 async function startGroup(group: Group, flags: RunFlags, signal: AbortSignal, log: Logger): Promise<void> {
   if (flags.requireNats === true) return group.start({ signal });
-  await startPatiently(() => group.start({ signal }), {
-    signal,
-    onWaiting: (error, waitedMs) =>
-      log.warn({ event: "nats-wait", code: error.code, waitedMs }, waitingText(error)),
-  });
+  await startPatiently(() => group.start({ signal }), { signal, log });
 }
 
 async function openDoor({ http }: LoadedConfig, group: Group, logger: Logger): Promise<ProcessDoor | null> {
@@ -155,10 +137,10 @@ class Programs {
   exitCode = 0;
   readonly #unusable = new AbortController();
   readonly #group: Group;
-  readonly #options: Omit<RunnerOptions, "onFinished" | "onStopped">;
+  readonly #options: ProgramOptions;
   readonly #runners = new Set<ProgramRunner>();
 
-  constructor(group: Group, options: Omit<RunnerOptions, "onFinished" | "onStopped">) {
+  constructor(group: Group, options: ProgramOptions) {
     this.#group = group;
     this.#options = options;
     this.unusable = this.#unusable.signal;
@@ -198,11 +180,14 @@ class Programs {
   }
 }
 
-/** The options that a member and a node have in common, from the configuration. The work must be able to end within the drain. */
-function sharedOptions({ nodeOptions }: LoadedConfig, { grace }: RunFlags): object {
-  const given = SHARED_OPTIONS.map((name) => [name, nodeOptions[name]] as const);
-  const drainTimeoutMs = Math.max(nodeOptions.drainTimeoutMs ?? 0, grace + AFTER_GRACE_MS);
-  return { ...Object.fromEntries(given), logLevel: undefined, drainTimeoutMs };
+/** The options that a member and a node have in common, from the configuration. */
+function sharedOptions(loaded: LoadedConfig, { grace }: RunFlags): object {
+  const given = SHARED_OPTIONS.map((name) => [name, loaded.nodeOptions[name]] as const);
+  return {
+    ...Object.fromEntries(given),
+    logLevel: undefined,
+    drainTimeoutMs: drainTimeoutMs(loaded, grace),
+  };
 }
 
 /** Resolves when one of them has aborted or settled. */
