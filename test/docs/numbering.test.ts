@@ -2,11 +2,8 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import {
-  commonFaultNames,
-  deletionFaultNames,
-  operatorFaultNames,
-} from "../../scripts/simulator/faults/names.ts";
+import * as ofGroups from "../../scripts/group-simulator/faults/names.ts";
+import * as ofElections from "../../scripts/simulator/faults/names.ts";
 
 const root = join(import.meta.dirname, "../..");
 const read = (file: string): string => readFileSync(join(root, file), "utf8");
@@ -19,10 +16,14 @@ test("the invariants of docs/simulator.md are numbered without a gap", () => {
   expect(numbers).toEqual(numbers.map((_, index) => index + 1));
 });
 
-test("docs/simulator.md has the number of kinds of faults", () => {
-  const kinds = commonFaultNames.length + operatorFaultNames.length + deletionFaultNames.length;
+test("docs/simulator.md has the number of kinds of faults, of elections and of groups", () => {
   const text = read("docs/simulator.md").replaceAll("\n", " ");
-  expect(/faults out of (\d+) kinds/.exec(text)?.[1]).toBe(String(kinds));
+  const numbers = [...text.matchAll(/faults,? out of (\d+) kinds/g)].map(([, number]) => Number(number));
+  const kinds = [ofElections, ofGroups].map(
+    ({ commonFaultNames, operatorFaultNames, deletionFaultNames }) =>
+      commonFaultNames.length + operatorFaultNames.length + deletionFaultNames.length,
+  );
+  expect(numbers).toEqual(kinds);
 });
 
 test("every test that a document names exists", () => {
