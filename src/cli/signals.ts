@@ -50,6 +50,18 @@ export function untilSignal(
   };
 }
 
+/** Runs what a signal is to end, such as a watch. After a signal an error is not thrown: a connection attempt may have been interrupted. */
+export async function endedBySignal(run: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  const ending = untilSignal();
+  try {
+    await run(ending.signal);
+  } catch (error) {
+    if (!ending.signal.aborted) throw error;
+  } finally {
+    ending.close();
+  }
+}
+
 /**
  * Waits for a command that changes something. A signal ends the wait at once: the command exits with 128 + the signal's number, as
  * without a handler, and says that what it requested may still take place.

@@ -9,7 +9,7 @@ import { isTerminal, print, printJsonLine, Screen } from "../output.ts";
 import { ChangeTexts } from "../render/change-text.ts";
 import { showTime } from "../render/duration.ts";
 import { MAX_EVENTS, type WatchState, watchScreen } from "../render/watch-screen.ts";
-import { every, unlessAborted, untilSignal } from "../signals.ts";
+import { endedBySignal, every, unlessAborted } from "../signals.ts";
 
 const DEFAULT_INTERVAL_MS = 2_000;
 
@@ -34,16 +34,9 @@ Example:
   nats-leader watch --config a.json --interval 5s`;
 
 async function run(flags: Flags): Promise<void> {
-  const ending = untilSignal();
-  const { signal } = ending;
-  try {
-    await withCluster(flags, (client, loaded) => follow(client, loaded.nodeId, flags, signal), { signal });
-  } catch (error) {
-    // Ctrl-C during the connection attempt.
-    if (!signal.aborted) throw error;
-  } finally {
-    ending.close();
-  }
+  await endedBySignal((signal) =>
+    withCluster(flags, (client, loaded) => follow(client, loaded.nodeId, flags, signal), { signal }),
+  );
   if (flags.json !== true && isTerminal()) print("Stopping watch...");
 }
 

@@ -10,7 +10,7 @@ import { CliError, EXIT } from "../exit.ts";
 import { type ClusterFlags, withServers } from "../options.ts";
 import { columnsOfOutput, note, print, printJson, printJsonLine, printLines } from "../output.ts";
 import { groupChangeLine, groupHistoryTable } from "../render/group-history-table.ts";
-import { every, unlessAborted, untilSignal } from "../signals.ts";
+import { endedBySignal, every, unlessAborted } from "../signals.ts";
 import { unknownGroup } from "./read-group.ts";
 
 export const DEFAULT_CHANGES = 20;
@@ -90,18 +90,13 @@ function changeJson(change: GroupChange): object {
 
 /** Prints the last changes, and those that follow, until a signal or for a duration. */
 async function collect(groupId: string, flags: HistoryFlags): Promise<void> {
-  const ending = untilSignal();
   const { duration } = flags;
   const limit = duration === undefined ? [] : [AbortSignal.timeout(duration)];
-  const signal = AbortSignal.any([ending.signal, ...limit]);
-  try {
-    await withServers(flags, (client) => follow(client, groupId, flags, signal), { signal: ending.signal });
-  } catch (error) {
-    // Ctrl-C during the connection attempt.
-    if (!ending.signal.aborted) throw error;
-  } finally {
-    ending.close();
-  }
+  await endedBySignal((signal) =>
+    withServers(flags, (client) => follow(client, groupId, flags, AbortSignal.any([signal, ...limit])), {
+      signal,
+    }),
+  );
 }
 
 async function follow(

@@ -9,7 +9,7 @@ import { showTime } from "../render/duration.ts";
 import { fitScreen } from "../render/fit-screen.ts";
 import { groupLines } from "../render/group-table.ts";
 import { bad, dim, type Line, line, strong } from "../render/text.ts";
-import { every, unlessAborted, untilSignal } from "../signals.ts";
+import { endedBySignal, every, unlessAborted } from "../signals.ts";
 import { unknownGroup } from "./read-group.ts";
 
 export interface ShowFlags extends ClusterFlags {
@@ -29,16 +29,9 @@ const DEFAULT_INTERVAL_MS = 1_000;
 
 /** Shows the group until a signal. */
 export async function watchGroup(groupId: string, flags: ShowFlags): Promise<void> {
-  const ending = untilSignal();
-  const { signal } = ending;
-  try {
-    await withServers(flags, (client) => follow(client, groupId, flags, signal), { signal });
-  } catch (error) {
-    // Ctrl-C during the connection attempt.
-    if (!signal.aborted) throw error;
-  } finally {
-    ending.close();
-  }
+  await endedBySignal((signal) =>
+    withServers(flags, (client) => follow(client, groupId, flags, signal), { signal }),
+  );
   if (flags.json !== true && isTerminal()) print("Stopping watch...");
 }
 
