@@ -219,19 +219,26 @@ export function electionAlerts(times: Times): readonly Alert[] {
     {
       name: "NatsLeaderPresenceOff",
       severity: "warning",
-      expr: `${node("presence")} == 0`,
+      expr: `${node("presence")} == 0 and ${node("running")} == 1`,
       holdSeconds: 300,
       summary: `Node {{ $labels.node }} of ${WHERE} has no presence`,
       meaning:
         "If this node leads and is killed, the others wait until it has been silent for silenceMs or, if it promises no silence, for the whole lease.",
       firstStep: "`nats-leader doctor --role node`: a permission is missing, or JetStream is busy.",
       fires: {
-        series: { [`${node("presence")}${of("a")}`]: steady(0, 600) },
+        series: {
+          [`${node("running")}${of("a")}`]: steady(1, 600),
+          [`${node("running")}${of("b")}`]: steady(0, 600),
+          [`${node("presence")}${of("a")}`]: steady(0, 600),
+          // It has stopped: an SDK of OpenTelemetry repeats its last value.
+          [`${node("presence")}${of("b")}`]: steady(0, 600),
+        },
         atSeconds: 330,
         labels: [A],
       },
       quiet: {
         series: {
+          [`${node("running")}${of("a")}`]: steady(1, 600),
           [`${node("presence")}${of("a")}`]: [
             { seconds: 290, from: 0 },
             { seconds: 300, from: 1 },
