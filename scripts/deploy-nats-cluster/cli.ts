@@ -5,7 +5,7 @@ import { messageOf } from "../../src/errors.ts";
 import { composeYaml } from "./compose-backend.ts";
 import { makeSecrets, prepare, Running, type Say, statusOf, withExpected } from "./deployment.ts";
 import { DeployError, isFault } from "./errors.ts";
-import { Interrupted } from "./interrupt.ts";
+import { endingInOrder, Interrupted } from "./interrupt.ts";
 import { refuseUnfinished } from "./migrate/journal.ts";
 import { migrate } from "./migrate/migrate.ts";
 import { rollBack } from "./migrate/undo.ts";
@@ -229,17 +229,18 @@ class Cli implements Verbs {
         "migrate creates three servers, with passwords if --secure: omit --size and --jwt",
       );
     if (topology === "single") throw new DeployError("migrate creates a cluster: omit --single");
-    const { running, streams } = await migrate(
-      state,
-      {
-        ...options,
-        ...(options.keepBackup === undefined ? {} : { keepBackup: resolve(options.keepBackup) }),
-        target: { backend, topology },
-        secure: options.secure,
-        portBase: options.portBase,
-        leaveMemory: options.leaveMemory === true,
-      },
+    const wanted = {
+      ...options,
+      ...(options.keepBackup === undefined ? {} : { keepBackup: resolve(options.keepBackup) }),
+      target: { backend, topology },
+      secure: options.secure,
+      portBase: options.portBase,
+      leaveMemory: options.leaveMemory === true,
+    };
+    const { running, streams } = await endingInOrder(
       say,
+      "rolling the migration back, unless the cluster is complete",
+      (signal) => migrate(state, wanted, { say, signal }),
     );
     for (const line of afterMigration(state, options.from)) say(line);
     this.finish(options, state, running, { streams });

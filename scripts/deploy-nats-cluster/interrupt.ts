@@ -7,6 +7,12 @@ import { DeployError } from "./errors.ts";
 /** Far less than a person takes to see the first line and to press Ctrl-C again. */
 const COPY_MS = 500;
 
+/** Where a command reports its progress, and what ends it early. */
+export interface Control {
+  readonly say: Say;
+  readonly signal: AbortSignal;
+}
+
 /** A signal has ended the command. */
 export class Interrupted extends DeployError {
   /** 128 + the signal's number, as the exit code of a command that does not handle the signal. */

@@ -9,7 +9,7 @@ import { type Backup, backUp, drill, restoreBackup } from "./backup/backup.ts";
 import { Running, type Say } from "./deployment.ts";
 import { DeployError, isFault } from "./errors.ts";
 import { failoverLines, failoverTest } from "./failover/failover-test.ts";
-import { endingInOrder } from "./interrupt.ts";
+import { type Control, endingInOrder, Interrupted } from "./interrupt.ts";
 import { withLock } from "./lock.ts";
 import { refuseUnfinished } from "./migrate/journal.ts";
 import type { Size } from "./plan.ts";
@@ -94,6 +94,8 @@ interface BackupOptions extends Common {
   readonly allowEmpty?: true;
 }
 
+const ENDING_BACKUP = "ending the backup";
+
 /** An empty backup is most often that of a wrong account. */
 const EMPTY_HELP =
   "accept an account without streams: a drill of its backup proves nothing, and fails otherwise";
@@ -111,7 +113,9 @@ function addBackup(cli: Verbs): void {
       positiveDuration,
     )
     .action((options: BackupOptions) =>
-      options.every === undefined ? once(cli, options) : repeated(cli, options, options.every),
+      options.every === undefined
+        ? endingInOrder(cli.sayTo(options), ENDING_BACKUP, (signal) => once(cli, options, signal))
+        : repeated(cli, options, options.every),
     );
   cli
     .verb("drill", "prove a backup: restore it into a server of its own, and compare")
@@ -122,20 +126,20 @@ function addBackup(cli: Verbs): void {
       const from = folder === undefined ? await latestIn(state.backupDir) : resolve(folder);
       const binary = (await state.read())?.binary;
       const mayBeEmpty = options.allowEmpty === true;
-      const streams = await drill(from, { binary, mayBeEmpty }, cli.sayTo(options));
+      const streams = await drill(from, { binary, mayBeEmpty }, { say: cli.sayTo(options) });
       if (options.json) cli.result({ folder: from, streams });
       else cli.line(`proven: ${from}, ${streams.length} streams`);
     });
 }
 
-async function once(cli: Verbs, options: BackupOptions): Promise<void> {
+async function once(cli: Verbs, options: BackupOptions, signal: AbortSignal): Promise<void> {
   const state = cli.stateOf(options);
   const to = options.to === undefined ? state.backupDir : resolve(options.to);
   // Several deployments may save into one folder.
-  await withLock(to, () => onceInto(cli, options, to));
+  await withLock(to, () => onceInto(cli, options, to, signal));
 }
 
-async function onceInto(cli: Verbs, options: BackupOptions, to: string): Promise<void> {
+async function onceInto(cli: Verbs, options: BackupOptions, to: string, signal: AbortSignal): Promise<void> {
   // A drill needs no lock of the deployment: it does not touch it.
   let binary: string | undefined;
   let saved: Backup | undefined;
@@ -144,22 +148,25 @@ async function onceInto(cli: Verbs, options: BackupOptions, to: string): Promise
     const deployment = await state.mustRead();
     binary = deployment.binary;
     const mayBeEmpty = options.drill !== true || options.allowEmpty === true;
-    saved = await backUp(state, new Running(state, deployment, say), { to, mayBeEmpty }, say);
+    saved = await backUp(state, new Running(state, deployment, say), { to, mayBeEmpty }, { say, signal });
   });
   if (saved === undefined) return;
   const { folder, streams } = saved;
   const proven = options.drill === true;
-  if (proven) await prove(folder, binary, cli.sayTo(options));
+  if (proven) await prove(folder, binary, { say: cli.sayTo(options), signal });
   const deleted = await retain(to, options.keep);
   if (options.json) cli.result({ folder, streams, deleted, proven });
   else cli.line(`${proven ? "saved and proven" : "saved"}: ${folder}, ${streams.length} streams`);
 }
 
 /** If the drill fails, no older backup is deleted, and the new one does not count as one. */
-async function prove(folder: string, binary: string | undefined, say: Say): Promise<void> {
+async function prove(folder: string, binary: string | undefined, control: Control): Promise<void> {
   try {
-    await drill(folder, { binary, mayBeEmpty: true }, say);
+    await drill(folder, { binary, mayBeEmpty: true }, control);
   } catch (cause) {
+    const { signal } = control;
+    if (signal.aborted)
+      throw new Interrupted(signal, `saved, not proven: ${folder}. No older backup was deleted`);
     const aside = await setAside(folder);
     throw new DeployError(
       `the drill failed, and no older backup was deleted. ${aside}: ${messageOf(cause)}`,
@@ -172,18 +179,20 @@ async function prove(folder: string, binary: string | undefined, say: Say): Prom
 
 /** The first backup at once, and each at a multiple of the interval after it. */
 async function repeated(cli: Verbs, options: BackupOptions, everyMs: number): Promise<void> {
-  const ending = untilSignal();
+  const say = cli.sayTo({ ...options, json: true });
+  const ending = untilSignal((name) => say(`${name}: ${ENDING_BACKUP}`));
   const { signal } = ending;
   const started = performance.now();
   try {
     while (!signal.aborted) {
       cli.exitCode = 0;
-      await once(cli, options).catch((error: unknown) => {
+      await once(cli, options, signal).catch((error: unknown) => {
+        if (error instanceof Interrupted) return; // as announced
         // A full disk, a network that is down: the next one may succeed.
         if (isFault(error)) throw error;
         cli.exitCode = 1;
         const message = messageOf(error);
-        cli.sayTo({ ...options, json: true })(`error: ${message}`);
+        say(`error: ${message}`);
         if (options.json) cli.result({ ok: false, error: message });
       });
       const passed = performance.now() - started;
@@ -204,7 +213,10 @@ function addRestore(cli: Verbs): void {
         await refuseUnfinished(state);
         const from = folder === undefined ? await latestIn(state.backupDir) : resolve(folder);
         const running = new Running(state, await state.mustRead(), say);
-        const streams = await restoreBackup(state, running, { from, only: options.stream }, say);
+        const only = options.stream;
+        const streams = await endingInOrder(say, "deleting the streams of this restore again", (signal) =>
+          restoreBackup(state, running, { from, only }, { say, signal }),
+        );
         cli.finish(options, state, running, { streams });
       }),
     );

@@ -2,9 +2,11 @@
 import { join } from "node:path";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { connect } from "@nats-io/transport-node";
+import { messageOf } from "../../../src/errors.ts";
 import { startNatsCluster, startNatsServer } from "../../../src/testing.ts";
 import type { Running, Say } from "../deployment.ts";
 import { DeployError } from "../errors.ts";
+import { type Control, Interrupted } from "../interrupt.ts";
 import { objectOf } from "../migrate/api.ts";
 import { readContents } from "../migrate/contents.ts";
 import { forgetJournal, type Journal, readJournal, writeJournal } from "../migrate/journal.ts";
@@ -32,13 +34,15 @@ export interface Backup {
 /**
  * Deletes no older backup: {@link retain} does, once this one is known to be good.
  *
+ * Rejects with {@link Interrupted} on abort; nothing of the backup is left then.
+ *
  * @param mayBeEmpty Without it, an account without streams on disk is an error, and nothing is saved.
  */
 export async function backUp(
   state: StateDir,
   running: Running,
   { to, mayBeEmpty }: { readonly to: string; readonly mayBeEmpty: boolean },
-  say: Say,
+  { say, signal }: Control,
 ): Promise<Backup> {
   const nats = await connectDeployed(state, running);
   try {
@@ -50,7 +54,8 @@ export async function backUp(
         say(`warning: ${EMPTY}: the backup is empty`);
       }
       for (const { name } of infos) {
-        const one = await saveOne(nats, name, join(draft, name));
+        signal.throwIfAborted();
+        const one = await saveOne(nats, name, join(draft, name), signal);
         const { messages, lastSequence, exact } = one;
         say(`${name}: saved, ${messages} messages up to sequence ${lastSequence}${exact ? "" : ", in use"}`);
         saved.push(one);
@@ -58,17 +63,26 @@ export async function backUp(
       return saved;
     });
     return { folder, streams: manifest.streams };
+  } catch (error) {
+    throw signal.aborted
+      ? new Interrupted(signal, "nothing was saved, and no older backup was deleted")
+      : error;
   } finally {
     await nats.close();
   }
 }
 
 /** Repeats the snapshot until the stream does not change while it is taken and read. */
-async function saveOne(nats: NatsConnection, name: string, dir: string): Promise<ManifestStream> {
+async function saveOne(
+  nats: NatsConnection,
+  name: string,
+  dir: string,
+  signal: AbortSignal,
+): Promise<ManifestStream> {
   for (let attempt = 1; ; attempt++) {
     const before = await readInfo(nats, name);
-    const bytes = await saveStream(nats, name, dir);
-    const contents = await readContents(nats, before);
+    const bytes = await saveStream(nats, name, dir, signal);
+    const contents = await readContents(nats, before, signal);
     const exact = fingerprintOf(before) === fingerprintOf(await readInfo(nats, name));
     if (!exact && attempt < ATTEMPTS) continue;
     const info = exact ? before : { ...before, ...(await readSavedState(dir)) };
@@ -78,11 +92,11 @@ async function saveOne(nats: NatsConnection, name: string, dir: string): Promise
   }
 }
 
-/** Restores every stream of the backup into new servers, compares them, and deletes the servers. */
+/** Restores every stream of the backup into new servers, compares them, and deletes the servers. Rejects with the signal's reason on abort. */
 export async function drill(
   folder: string,
   { binary, mayBeEmpty }: { readonly binary: string | undefined; readonly mayBeEmpty: boolean },
-  say: Say,
+  { say, signal }: { readonly say: Say; readonly signal?: AbortSignal },
 ): Promise<Copied[]> {
   const saved = await readSaved(folder);
   if (saved.length === 0) {
@@ -95,7 +109,7 @@ export async function drill(
     size === 1 ? await startNatsServer(options) : await startNatsCluster({ ...options, size });
   const nats = await connect({ servers: "urls" in servers ? [...servers.urls] : servers.url });
   try {
-    return await restoreToScratch(nats, saved, size, say);
+    return await restoreToScratch(nats, saved, size, { say, signal });
   } finally {
     await nats.close();
   }
@@ -109,12 +123,12 @@ function serversFor(saved: readonly SavedStream[]): number {
   return replicated ? Math.max(...saved.map(({ info }) => Number(info.config["num_replicas"]))) : 1;
 }
 
-/** Restores streams that the cluster does not have. If one of them fails or differs, all of them are deleted again. */
+/** Restores streams that the cluster does not have. If one of them fails or differs, or on abort, all of them are deleted again. */
 export async function restoreBackup(
   state: StateDir,
   running: Running,
   { from, only }: { readonly from: string; readonly only?: readonly string[] | undefined },
-  say: Say,
+  { say, signal }: Control,
 ): Promise<Copied[]> {
   const saved: readonly SavedStream[] = await readSaved(from, only);
   const journal: Journal = {
@@ -130,13 +144,14 @@ export async function restoreBackup(
   try {
     await refuseTaken(nats, saved);
     await writeJournal(state, journal);
-    const copied = await restore(state, journal, { nats, saved, replicas: 1, say });
+    const copied = await restore(state, journal, { nats, saved, replicas: 1, say, signal });
     await forgetJournal(state);
     return copied;
   } catch (error) {
     if ((await readJournal(state)) === undefined) throw error;
-    const message = error instanceof Error ? error.message : String(error);
-    throw new DeployError(`${message}\n${await rollBack(state, say)}`, { cause: error });
+    const result = await rollBack(state, say);
+    if (signal.aborted) throw new Interrupted(signal, result);
+    throw new DeployError(`${messageOf(error)}\n${result}`, { cause: error });
   } finally {
     await nats.close();
   }

@@ -7,6 +7,8 @@ import { maxAgeOf, progressOf, type StreamInfo } from "./stream-info.ts";
 const NO_MESSAGE = 10037;
 /** Concurrent requests. */
 const LANES = 64;
+/** The lanes share a connection: one answer may wait for 63 large ones. */
+const MESSAGE_MS = 60_000;
 
 export interface Contents {
   readonly messages: number;
@@ -25,7 +27,12 @@ interface AgingMessage {
   readonly goesAtMs: number;
 }
 
-export async function readContents(nats: NatsConnection, info: StreamInfo): Promise<Contents> {
+/** Rejects with the signal's reason on abort. */
+export async function readContents(
+  nats: NatsConnection,
+  info: StreamInfo,
+  signal?: AbortSignal,
+): Promise<Contents> {
   const { name, firstSequence, lastSequence } = info;
   const maxAgeMs = maxAgeOf(info);
   const aging = maxAgeMs === null ? null : new Map<number, AgingMessage>();
@@ -38,6 +45,7 @@ export async function readContents(nats: NatsConnection, info: StreamInfo): Prom
       const hash = createHash("sha256");
       let messages = 0;
       for await (const message of messagesIn(nats, name, from, Math.min(lastSequence, from + width - 1))) {
+        signal?.throwIfAborted();
         const digest = digestOf(message);
         hash.update(digest);
         messages++;
@@ -81,7 +89,8 @@ async function messageFrom(
 ): Promise<Json | undefined> {
   const request = { seq: sequence, next_by_subj: ">" };
   try {
-    return objectOf((await call(nats, `$JS.API.STREAM.MSG.GET.${stream}`, request))["message"]);
+    const subject = `$JS.API.STREAM.MSG.GET.${stream}`;
+    return objectOf((await call(nats, subject, request, MESSAGE_MS))["message"]);
   } catch (error) {
     if (error instanceof ApiRefusal && error.code === NO_MESSAGE) return undefined;
     throw error;

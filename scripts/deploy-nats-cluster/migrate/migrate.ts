@@ -14,6 +14,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf } from "../../../src/errors.ts";
 import { prepare, Running, refuseTakenPorts, type Say } from "../deployment.ts";
 import { DeployError, systemCode } from "../errors.ts";
+import { type Control, Interrupted } from "../interrupt.ts";
 import { DEFAULT_PORT_BASE, planServers, portsOf } from "../plan.ts";
 import type { Asked } from "../remembered.ts";
 import type { Deployment, StateDir, UpOptions } from "../state.ts";
@@ -54,7 +55,13 @@ export interface Migration {
   readonly streams: readonly Copied[];
 }
 
-export async function migrate(state: StateDir, options: MigrateOptions, say: Say): Promise<Migration> {
+/** Rolls back on abort, and rejects with {@link Interrupted}; not once the cluster is complete. */
+export async function migrate(
+  state: StateDir,
+  options: MigrateOptions,
+  control: Control,
+): Promise<Migration> {
+  const { say } = control;
   if ((await readJournal(state)) !== undefined) {
     say("an earlier migration was interrupted: rolling it back and starting again");
     await rollBack(state, say);
@@ -65,10 +72,10 @@ export async function migrate(state: StateDir, options: MigrateOptions, say: Say
   let migration: Migration;
   try {
     if (journal.single !== null) await end(state, journal.single, say);
-    const saved = await save(state, journal, options, say);
-    migration = await fill(state, journal, saved, options, say);
+    const saved = await save(state, journal, options, control);
+    migration = await fill(state, journal, saved, options, control);
   } catch (error) {
-    throw await rolledBack(state, error, say);
+    throw await rolledBack(state, error, control);
   }
   // From here on the cluster is complete. It is not rolled back, because clients may already use it.
   const { folder, keep } = journal.backup;
@@ -174,8 +181,9 @@ async function save(
   state: StateDir,
   { single, backup }: Journal,
   options: MigrateOptions,
-  say: Say,
+  { say, signal }: Control,
 ): Promise<SavedStream[]> {
+  signal.throwIfAborted();
   await using source =
     single === null ? await connectSource(options.from ?? "", options) : await serveSingle(state, single);
   const { nats, where } = source;
@@ -184,13 +192,14 @@ async function save(
     throw new DeployError(`${where} has no streams in this user's account: there is nothing to migrate`);
   const infos = leaveMemory(all, options.leaveMemory, say);
   noteUnusualSettings(infos, say);
-  if (single === null) await refuseLeaders(source, infos, say);
+  if (single === null) await refuseLeaders(source, infos, { say, signal });
   const saved: SavedStream[] = [];
   for (const info of infos) {
+    signal.throwIfAborted();
     const dir = join(backup.folder, info.name);
-    const bytes = await saveStream(nats, info.name, dir);
+    const bytes = await saveStream(nats, info.name, dir, signal);
     say(`${info.name}: saved, ${bytes} bytes`);
-    saved.push({ info, contents: await readContents(nats, info), dir });
+    saved.push({ info, contents: await readContents(nats, info, signal), dir });
   }
   await refuseChanged(source, infos);
   return saved;
@@ -200,7 +209,11 @@ async function save(
  * A leader writes at least once per lease. A source without a write for that long has no leader and no node that would
  * take over, including nodes with `service: false`, which do not answer requests.
  */
-async function refuseLeaders(source: Source, infos: readonly StreamInfo[], say: Say): Promise<void> {
+async function refuseLeaders(
+  source: Source,
+  infos: readonly StreamInfo[],
+  { say, signal }: Control,
+): Promise<void> {
   const elections = await electionsAmong(
     source.nats,
     infos.map(({ name }) => name),
@@ -211,7 +224,7 @@ async function refuseLeaders(source: Source, infos: readonly StreamInfo[], say: 
   const waitMs = Math.max(...held.map(({ ttlMs }) => ttlMs));
   const text = held.map(({ clusterId, by }) => `${clusterId} by ${by}`).join(", ");
   say(`lease not released: ${text}; waiting ${waitMs / 1000} s for a renewal`);
-  await sleep(waitMs);
+  await sleep(waitMs, undefined, { signal });
   await refuseChanged(source, infos);
 }
 
@@ -243,17 +256,19 @@ async function fill(
   journal: Journal,
   saved: readonly SavedStream[],
   options: MigrateOptions,
-  say: Say,
+  { say, signal }: Control,
 ): Promise<Migration> {
+  signal.throwIfAborted();
   const { target, targetWasThere } = journal;
   if (!targetWasThere) say("filling the cluster at random ports, without clients");
   const filled = await prepare(state, targetWasThere ? target : await hidden(target), say);
   await filled.up();
+  signal.throwIfAborted();
   const nats = await connectDeployed(state, filled);
   let streams: readonly Copied[];
   try {
     await refuseTaken(nats, saved);
-    streams = await restore(state, journal, { nats, saved, replicas: options.replicas, say });
+    streams = await restore(state, journal, { nats, saved, replicas: options.replicas, say, signal });
   } finally {
     await nats.close();
   }
@@ -275,10 +290,11 @@ async function unhide(state: StateDir, filled: Running, target: UpOptions, say: 
 }
 
 /** Rolls back; resolves with the error to throw: that nothing is lost, or what to do if the rollback failed, too. */
-async function rolledBack(state: StateDir, error: unknown, say: Say): Promise<unknown> {
-  const message = error instanceof Error ? error.message : String(error);
+async function rolledBack(state: StateDir, error: unknown, { say, signal }: Control): Promise<unknown> {
+  const message = signal.aborted ? `interrupted by ${signal.reason}` : messageOf(error);
   try {
     const result = await rollBack(state, say);
+    if (signal.aborted) return new Interrupted(signal, result);
     return new DeployError(`${message}\n${result}`, { cause: error });
   } catch (second) {
     const why = second instanceof Error ? second.message : String(second);

@@ -28,8 +28,16 @@ interface Saved {
   readonly state: Json;
 }
 
-/** Writes a snapshot of the stream to `dir`, after the server has checked every message. Resolves with its size. */
-export async function saveStream(nats: NatsConnection, stream: string, dir: string): Promise<number> {
+/**
+ * Writes a snapshot of the stream to `dir`, after the server has checked every message. Resolves with its size. Rejects with the signal's
+ * reason on abort.
+ */
+export async function saveStream(
+  nats: NatsConnection,
+  stream: string,
+  dir: string,
+  signal?: AbortSignal,
+): Promise<number> {
   await mkdir(dir, { recursive: true, mode: 0o700 });
   const inbox = createInbox();
   const chunks = nats.subscribe(inbox);
@@ -40,6 +48,7 @@ export async function saveStream(nats: NatsConnection, stream: string, dir: stri
     const { config, state } = await call(nats, `$JS.API.STREAM.SNAPSHOT.${stream}`, request, CHUNK_MS);
     let bytes = 0;
     for await (const chunk of chunksOf(chunks, stream)) {
+      signal?.throwIfAborted();
       await file.writeFile(chunk); // at the file's position: each call appends
       bytes += chunk.length;
     }
@@ -94,11 +103,11 @@ async function* chunksOf(chunks: Subscription, stream: string): AsyncGenerator<U
 
 /**
  * Creates the stream from the snapshot in `dir`. Awaits `begun` before the request to the server, and `refused` if the server
- * refuses it, in which case nothing of the stream exists.
+ * refuses it, in which case nothing of the stream exists. Rejects with the signal's reason on abort, before the stream is complete.
  */
 export async function restoreStream(
   nats: NatsConnection,
-  { dir, config }: { readonly dir: string; readonly config: Json },
+  { dir, config, signal }: { readonly dir: string; readonly config: Json; readonly signal?: AbortSignal },
   journal: { readonly begun: () => Promise<void>; readonly refused: () => Promise<void> },
 ): Promise<void> {
   const saved = JSON.parse(await readFile(join(dir, INFO_FILE), "utf8")) as Saved;
@@ -115,6 +124,7 @@ export async function restoreStream(
   const chunks = createReadStream(join(dir, DATA_FILE), { highWaterMark: CHUNK_BYTES });
   let first = true;
   for await (const chunk of chunks) {
+    signal?.throwIfAborted();
     const send = (): Promise<unknown> => call(nats, subject, chunk as Uint8Array, CHUNK_MS);
     await (first ? whenSubscribed(send) : send());
     first = false;

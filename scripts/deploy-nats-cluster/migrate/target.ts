@@ -50,6 +50,7 @@ export async function restore(
     /** Minimum number of replicas. */
     readonly replicas: number;
     readonly say: Say;
+    readonly signal: AbortSignal;
   },
 ): Promise<Copied[]> {
   const record = (restoring: readonly string[]): Promise<void> =>
@@ -62,22 +63,31 @@ export async function restoreToScratch(
   nats: NatsConnection,
   saved: readonly SavedStream[],
   most: number,
-  say: Say,
+  { say, signal }: Progress,
 ): Promise<Copied[]> {
   const anywhere = saved.map((stream) => {
     const { placement: _, ...config } = stream.info.config;
     return { ...stream, info: { ...stream.info, config } };
   });
   return restoreAll(
-    { nats, saved: anywhere, say },
+    { nats, saved: anywhere, say, signal },
     (configured) => Math.min(configured, most),
     async () => {},
   );
 }
 
-/** @param record Called before each change with the names of the streams that are, or are being, restored. */
+interface Progress {
+  readonly say: Say;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Rejects with the signal's reason on abort.
+ *
+ * @param record Called before each change with the names of the streams that are, or are being, restored.
+ */
 async function restoreAll(
-  to: { readonly nats: NatsConnection; readonly saved: readonly SavedStream[]; readonly say: Say },
+  to: Progress & { readonly nats: NatsConnection; readonly saved: readonly SavedStream[] },
   replicasOf: (configured: number) => number,
   record: (restoring: readonly string[]) => Promise<void>,
 ): Promise<Copied[]> {
@@ -85,6 +95,7 @@ async function restoreAll(
   const names = to.saved.map(({ info }) => info.name);
   const copied: Copied[] = [];
   for (const stream of to.saved) {
+    to.signal?.throwIfAborted();
     const { name } = stream.info;
     const config = restoredConfig(stream.info, names);
     const wanted = { ...config, num_replicas: replicasOf(Number(config["num_replicas"])) };
@@ -92,7 +103,7 @@ async function restoreAll(
     const later = refusesReplicas(stream.info) && wanted.num_replicas > Number(config["num_replicas"]);
     await restoreStream(
       to.nats,
-      { dir: stream.dir, config: later ? config : wanted },
+      { dir: stream.dir, config: later ? config : wanted, ...(to.signal && { signal: to.signal }) },
       {
         begun: async () => {
           restoring.push(name);
@@ -106,10 +117,10 @@ async function restoreAll(
     );
     if (later) {
       // Only after the consumers exist: a consumer that is created while its stream is scaled up starts from the beginning.
-      await consumersAsTheyWere(to.nats, stream);
+      await consumersAsTheyWere(to.nats, stream, to.signal);
       await call(to.nats, `$JS.API.STREAM.UPDATE.${name}`, wanted, CURRENT_MS);
     }
-    const one = await compared(to.nats, stream);
+    const one = await compared(to.nats, stream, to.signal);
     copied.push(one);
     to.say(
       `${name}: verified: ${one.messages} messages, sequences ${one.firstSequence} to ${one.lastSequence}, ${one.consumers} durable consumers; replicas: ${one.replicas}`,
@@ -122,20 +133,25 @@ async function restoreAll(
 async function consumersAsTheyWere(
   nats: NatsConnection,
   { info, contents }: Pick<SavedStream, "info" | "contents">,
+  signal: AbortSignal | undefined,
 ): Promise<void> {
   await poll(
     async () => {
       const consumers = await readInfo(nats, info.name).then(progressOf, () => undefined);
       return contents === null || sha256(consumers) === sha256(contents.consumers) ? true : undefined;
     },
-    { timeoutMs: CURRENT_MS, everyMs: 50 },
+    { timeoutMs: CURRENT_MS, everyMs: 50, signal },
   );
 }
 
-async function compared(nats: NatsConnection, { info: was, contents }: SavedStream): Promise<Copied> {
-  const replicas = await allCurrent(nats, was.name);
-  await consumersAsTheyWere(nats, { info: was, contents });
-  const is = await readContents(nats, await readInfo(nats, was.name));
+async function compared(
+  nats: NatsConnection,
+  { info: was, contents }: SavedStream,
+  signal: AbortSignal | undefined,
+): Promise<Copied> {
+  const replicas = await allCurrent(nats, was.name, signal);
+  await consumersAsTheyWere(nats, { info: was, contents }, signal);
+  const is = await readContents(nats, await readInfo(nats, was.name), signal);
   const difference = contents === null ? stateDiffers(was, is) : differenceOf(contents, is);
   if (difference !== undefined) throw new DeployError(`${was.name} differs after its restore: ${difference}`);
   const { messages, firstSequence, lastSequence } = is;
@@ -156,11 +172,16 @@ function stateDiffers(was: StreamInfo, is: Contents): string | undefined {
 }
 
 /** The server answers a restore when one replica has the data. Resolves with the number of replicas when all have them. */
-async function allCurrent(nats: NatsConnection, stream: string): Promise<number> {
-  return untilCluster(nats, stream, "its replicas are not current", ({ replicas }, wanted) => {
+async function allCurrent(
+  nats: NatsConnection,
+  stream: string,
+  signal: AbortSignal | undefined,
+): Promise<number> {
+  const allAre = ({ replicas }: Json, wanted: number): boolean => {
     const others = Array.isArray(replicas) ? replicas : [];
     return others.filter((one) => objectOf(one)["current"] === true).length === wanted - 1;
-  });
+  };
+  return untilCluster(nats, stream, "its replicas are not current", allAre, signal);
 }
 
 /** Healthy servers may still be electing the stream's leader. */
@@ -173,6 +194,7 @@ async function untilCluster(
   stream: string,
   problem: string,
   holds: (cluster: Json, replicas: number) => boolean,
+  signal?: AbortSignal,
 ): Promise<number> {
   let last: unknown = "no answer";
   const replicas = await poll(
@@ -186,7 +208,7 @@ async function untilCluster(
       const wanted = Number(objectOf(info["config"])["num_replicas"]);
       return cluster["leader"] !== undefined && holds(cluster, wanted) ? wanted : undefined;
     },
-    { timeoutMs: CURRENT_MS, everyMs: 50 },
+    { timeoutMs: CURRENT_MS, everyMs: 50, signal },
   );
   if (replicas !== undefined) return replicas;
   throw new DeployError(`${stream}: ${problem} after ${CURRENT_MS / 1000} s: ${JSON.stringify(last)}`);
