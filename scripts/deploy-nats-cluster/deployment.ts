@@ -71,6 +71,12 @@ export class Running {
     }
   }
 
+  /** The names of the servers that do not run. */
+  async notRunning(): Promise<string[]> {
+    const running = await Promise.all(this.servers.map((server) => this.backend.isRunning(server)));
+    return this.servers.filter((_, index) => !running[index]).map(({ name }) => name);
+  }
+
   /** Resolves when nothing is missing. */
   async ready(): Promise<void> {
     await this.#waitFor(() => missingInPlan(this.deployment), WHOLE_MS);
@@ -93,8 +99,7 @@ export class Running {
         throw new DeployError(`nothing was restarted: ${messageOf(cause)}`, { cause });
       });
     if (this.servers.length === 1) return;
-    const running = await Promise.all(this.servers.map((server) => this.backend.isRunning(server)));
-    const down = this.servers.filter((_, index) => !running[index]).map(({ name }) => name);
+    const down = await this.notRunning();
     const refuse = (why: string, cause?: unknown): never => {
       throw new DeployError(
         `nothing was restarted: ${why}. Restarting another server now could take JetStream's quorum away`,

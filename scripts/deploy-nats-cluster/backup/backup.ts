@@ -5,7 +5,7 @@ import { connect } from "@nats-io/transport-node";
 import { messageOf } from "../../../src/errors.ts";
 import { startNatsCluster, startNatsServer } from "../../../src/testing.ts";
 import type { Running, Say } from "../deployment.ts";
-import { DeployError } from "../errors.ts";
+import { DeployError, isFault } from "../errors.ts";
 import { type Control, Interrupted } from "../interrupt.ts";
 import { objectOf } from "../migrate/api.ts";
 import { readContents } from "../migrate/contents.ts";
@@ -64,9 +64,13 @@ export async function backUp(
     });
     return { folder, streams: manifest.streams };
   } catch (error) {
-    throw signal.aborted
-      ? new Interrupted(signal, "nothing was saved, and no older backup was deleted")
-      : error;
+    if (signal.aborted) throw new Interrupted(signal, "nothing was saved, and no older backup was deleted");
+    const down = isFault(error) ? [] : await running.notRunning();
+    if (down.length === 0) throw error;
+    throw new DeployError(
+      `${messageOf(error)}. What is stored only on ${down.join(", ")} cannot be read, because it is not running: run "up" first`,
+      { cause: error },
+    );
   } finally {
     await nats.close();
   }

@@ -51,12 +51,15 @@ function reasonOf(cause: unknown): string {
 /** The items of all pages of a list. */
 export async function pages(nats: NatsConnection, subject: string, key: string): Promise<unknown[]> {
   const found: unknown[] = [];
-  for (;;) {
-    const page = await call(nats, subject, { offset: found.length });
+  for (let offset = 0; ; ) {
+    const page = await call(nats, subject, { offset });
     const items = page[key];
-    if (!Array.isArray(items) || items.length === 0) return found;
+    if (!Array.isArray(items)) return found;
     found.push(...items);
-    if (found.length >= Number(page["total"])) return found;
+    // Of these no server has said anything in time; the offset counts them.
+    const missing = Array.isArray(page["missing"]) ? page["missing"].length : 0;
+    offset += items.length + missing;
+    if (items.length + missing === 0 || offset >= Number(page["total"])) return found;
   }
 }
 

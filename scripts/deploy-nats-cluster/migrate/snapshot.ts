@@ -55,6 +55,9 @@ export async function saveStream(
     await file.sync();
     await writeFile(join(dir, INFO_FILE), `${JSON.stringify({ config, state }, null, 2)}\n`, { mode: 0o600 });
     return bytes;
+  } catch (cause) {
+    if (!(cause instanceof DeployError)) throw cause;
+    throw new DeployError(`${cause.message}${await lostConsumers(nats, stream)}`, { cause });
   } finally {
     chunks.unsubscribe();
     await file.close();
@@ -66,12 +69,27 @@ export async function saveStream(
  * a presence consumer, which has one replica, on a server that was lost.
  */
 async function hasConsumersOnDisk(nats: NatsConnection, stream: string): Promise<boolean> {
+  const { listed, lost } = await consumersOf(nats, stream);
+  return listed.some((one) => !isInMemory(one)) || lost.some((name) => !name.startsWith(PRESENCE));
+}
+
+/** The consumers, and the names of those that no server describes: that with their only replica is down. */
+async function consumersOf(
+  nats: NatsConnection,
+  stream: string,
+): Promise<{ readonly listed: readonly Json[]; readonly lost: readonly string[] }> {
   const listed = (await pages(nats, `$JS.API.CONSUMER.LIST.${stream}`, "consumers")).map(objectOf);
-  if (listed.some((one) => !isInMemory(one))) return true;
-  // The names include those of consumers that no server describes.
   const names = (await pages(nats, `$JS.API.CONSUMER.NAMES.${stream}`, "consumers")) as string[];
   const known = new Set(listed.map(({ name }) => name));
-  return names.some((name) => !known.has(name) && !name.startsWith(PRESENCE));
+  return { listed, lost: names.filter((name) => !known.has(name)) };
+}
+
+/** The consumers of the stream that make its snapshot fail, and what to do about them; empty if there are none. */
+async function lostConsumers(nats: NatsConnection, stream: string): Promise<string> {
+  const { lost } = await consumersOf(nats, stream).catch(() => ({ lost: [] }));
+  if (lost.length === 0) return "";
+  const commands = lost.map((name) => `nats consumer rm ${stream} ${name} --force`).join("; ");
+  return `. The server with the only replica of ${lost.join(", ")} does not answer: start it, or delete what can be created again (the request times out, and is carried out): ${commands}`;
 }
 
 /** What the snapshot in `dir` contains. */
