@@ -7,7 +7,7 @@ import { nextEpoch } from "../../../src/election/outlook.ts";
 import { isBound, roundTripMs } from "../../../src/election/silence.ts";
 import { type Instant, remainingMs } from "../../../src/election/time.ts";
 import type { Effect, ElectionEvent, ElectionState } from "../../../src/election/types.ts";
-import { compareTokens } from "../../../src/fencing/compare.ts";
+import { isBeyondReach } from "../../../src/fencing/compare.ts";
 import type { Output } from "../../../src/runtime/driver.ts";
 import { EXACT_AFTER_PAUSE_MS } from "../../../src/testing/simulation/time/virtual-clock.ts";
 import { type Process, timing, type Witness } from "../host.ts";
@@ -37,6 +37,8 @@ export class Checker implements Witness {
   #largestToken = 0;
   /** Generation of the bucket to which `#largestToken` belongs. */
   #tokenGeneration = "";
+  /** Of all generations: a resource keeps its token when the bucket is lost, and forged records may raise the epochs in each. */
+  #farthestToken = 0;
   #recheckUntil = 0;
   #dirty = true;
   #strayed = false;
@@ -393,13 +395,15 @@ export class Checker implements Witness {
       this.#tokenGeneration = generation;
       this.#largestToken = 0;
     }
-    const { pass, highest } = compareTokens(this.#largestToken, epoch);
-    if (!pass && this.#commits.epochsMustRise && !this.#interventions.concern(process)) {
+    const isRefused = epoch < this.#largestToken || isBeyondReach(this.#farthestToken, epoch);
+    if (isRefused && this.#commits.epochsMustRise && !this.#interventions.concern(process)) {
       throw new Violation(
         `${process.incarnation} holds epoch ${epoch}, but a resource has seen ${this.#largestToken}`,
       );
     }
-    this.#largestToken = highest;
+    if (isRefused) return;
+    this.#largestToken = epoch;
+    this.#farthestToken = Math.max(this.#farthestToken, epoch);
   }
 }
 
