@@ -50,7 +50,7 @@ export interface Gateways {
 }
 
 /** A stream of any account, read from its leader. */
-export interface StreamFacts {
+export interface ExaminedStream {
   readonly account: string;
   readonly stream: string;
   readonly peers: readonly Peer[];
@@ -132,7 +132,7 @@ export interface ServerFacts {
   /** `null`: not clustered, or not read. */
   readonly meta: MetaGroup | null;
   /** The streams that it leads. */
-  readonly streams: readonly StreamFacts[] | null;
+  readonly streams: readonly ExaminedStream[] | null;
 }
 
 export interface BucketFacts {

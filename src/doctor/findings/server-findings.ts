@@ -1,6 +1,6 @@
 /** Findings about single servers. */
 import { isAtLeast, OLDEST_SERVER } from "../../nats/api/server-version.ts";
-import { type Facts, percentOf, type ServerFacts, type StreamFacts, type Usage } from "../facts.ts";
+import { type ExaminedStream, type Facts, percentOf, type ServerFacts, type Usage } from "../facts.ts";
 import type { Finding, Sign } from "./finding.ts";
 import {
   AUTHENTICATION_FAILURES,
@@ -124,7 +124,7 @@ function connectionFindings({ name, open, closed, routePending }: ServerFacts): 
 /** All consumers of a server give one finding, which names the one with the largest backlog. */
 function lagFindings({ name, streams, meta }: ServerFacts): Sign[] {
   const found: Sign[] = [];
-  const behind = (group: string, peers: StreamFacts["peers"]): void => {
+  const behind = (group: string, peers: ExaminedStream["peers"]): void => {
     for (const peer of peers) {
       if (peer.offline || peer.lag <= LAG) continue;
       found.push({

@@ -1,6 +1,6 @@
 /** Decodes a server's documents, which are the same over HTTP and over the system account. Any may be missing. */
 import type { JsonObject } from "../../nats/api/js-api.ts";
-import type { Gateways, MetaGroup, Peer, ServerFacts, Source, StreamFacts, Usage } from "../facts.ts";
+import type { ExaminedStream, Gateways, MetaGroup, Peer, ServerFacts, Source, Usage } from "../facts.ts";
 import { listIn, numberIn, objectIn, textIn, timeIn } from "./json.ts";
 import { readApi, readClosed, readOpen, readRoutePending, readTraffic } from "./read-load.ts";
 
@@ -185,8 +185,8 @@ export function readPeers(group: JsonObject | null): Peer[] {
 }
 
 /** Every server with a replica lists the stream, but only its leader knows the state of the replicas. */
-function readStreams(jsz: JsonObject, name: string): StreamFacts[] {
-  return eachStream(jsz).flatMap(({ account, detail }): StreamFacts[] => {
+function readStreams(jsz: JsonObject, name: string): ExaminedStream[] {
+  return eachStream(jsz).flatMap(({ account, detail }): ExaminedStream[] => {
     const group = objectIn(detail, "cluster");
     const leader = textIn(group, "leader");
     const stream = textIn(detail, "name");
