@@ -9,8 +9,9 @@ import type { ResolvedGroupOptions } from "../config/group-options.ts";
 import type { Instant } from "../election/time.ts";
 import type { HolderAnswer, SessionBinding, WriteOutcome } from "../election/types.ts";
 import { parseHeaders } from "../nats/api/stored-message.ts";
-import { decodeEntry, type EncodedRecord, encodeRecord } from "../nats/group/group-codec.ts";
+import { decodeEntry, encodeRecord } from "../nats/group/group-codec.ts";
 import { decodeKey, encodeKey } from "../nats/group/group-keys.ts";
+import type { EncodedMessage } from "../nats/record-fields.ts";
 import type { BucketInfo, SessionEvent } from "../runtime/ports.ts";
 import { systemClock } from "../runtime/system-clock.ts";
 import { GROUP_HOOK_NAMES } from "./application/types.ts";
@@ -171,7 +172,7 @@ const BUCKET: BucketInfo = { generation: GENERATION, maxAgeMs: 0, replicas: 1, r
 
 /** Records as bytes, so that they are encoded and decoded. */
 class StoreInMemory implements GroupStore {
-  readonly #stored = new Map<string, { readonly revision: number; readonly encoded: EncodedRecord }>();
+  readonly #stored = new Map<string, { readonly revision: number; readonly encoded: EncodedMessage }>();
   #sequence = 0;
   #listener: GroupStoreListener | null = null;
 

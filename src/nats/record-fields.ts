@@ -1,6 +1,6 @@
 /**
- * The fields of records in buckets. A client that may write to a bucket can store anything: each function throws an error that names
- * the field and the rule, and quotes nothing, since the message is shown to people.
+ * The messages that records are in, and the fields of records. A client that may write to a bucket can store anything: each function that
+ * decodes a field throws an error that names the field and the rule, and quotes nothing, since its message is shown to people.
  */
 import type { SessionBinding, SilencePromise } from "../election/types.ts";
 import { isId, MAX_ID_LENGTH } from "./identity.ts";
@@ -26,6 +26,24 @@ export interface RecordMessage {
   readonly data: Uint8Array;
   /** A header's first value, `""` when it is missing. */
   header(name: string): string;
+}
+
+/** A message to write. */
+export interface EncodedMessage {
+  readonly data: Uint8Array;
+  readonly headers: ReadonlyArray<readonly [name: string, value: string]>;
+}
+
+/** Header of a marker, whose value is the operation. */
+export const OPERATION_HEADER = "KV-Operation";
+/** Set by servers >= 2.11 on markers of their own, for expiry, purge and removal. */
+const MARKER_HEADER = "Nats-Marker-Reason";
+
+/** Which marker the message is, if its key has no value: the operation of a client, or one of the server. `null`: it is none. */
+export function markerOf(message: RecordMessage): "DEL" | "PURGE" | "server" | null {
+  if (message.header(MARKER_HEADER) !== "") return "server";
+  const operation = message.header(OPERATION_HEADER);
+  return operation === "DEL" || operation === "PURGE" ? operation : null;
 }
 
 /** The JSON value of a message. */

@@ -22,11 +22,13 @@ import { MAX_WEIGHT } from "../../group/plan/problem.ts";
 import { isPrintable } from "../identity.ts";
 import {
   decodeSession,
+  type EncodedMessage,
   encodeSession,
   id,
   type Json,
   MAX_NONCE,
   MAX_TTL_MS,
+  markerOf,
   natural,
   objectOf,
   optional,
@@ -37,9 +39,6 @@ import { resourceProblem } from "./group-keys.ts";
 
 /** Everything about a plan but its bytes, as JSON. */
 const PLAN_HEADER = "Nats-Leader-Plan";
-const OPERATION_HEADER = "KV-Operation";
-/** Set by servers >= 2.11 on markers of their own, for expiry, purge and removal. */
-const MARKER_HEADER = "Nats-Marker-Reason";
 
 /** A record is about 300 bytes, one with 16 refused resources at most 26 KiB. A value above this limit is garbage and is not parsed. */
 export const MAX_RECORD_BYTES: number = 32 * 1024;
@@ -52,13 +51,7 @@ const GENERATION = /^[0-9A-Za-z:.+-]{1,64}$/;
 
 const END_REASONS: readonly SessionEndReason[] = ["left", "restarting", "expired", "closed", "silent"];
 
-/** A message to write. */
-export interface EncodedRecord {
-  readonly data: Uint8Array;
-  readonly headers: ReadonlyArray<readonly [name: string, value: string]>;
-}
-
-export function encodeRecord(record: GroupRecord): EncodedRecord {
+export function encodeRecord(record: GroupRecord): EncodedMessage {
   if (record.kind === "plan") {
     const rest = JSON.stringify({ ...authorship(record), coordinator: record.coordinator });
     return { data: record.plan, headers: [[PLAN_HEADER, rest]] };
@@ -100,9 +93,7 @@ function fieldsOf(record: Exclude<GroupRecord, PlanRecord>): Json {
 /** The entry in a message on a key. Never throws. */
 export function decodeEntry(key: GroupKey, message: RecordMessage): GroupEntry {
   const { revision } = message;
-  if (message.header(MARKER_HEADER) !== "") return { kind: "deleted", key, revision };
-  const operation = message.header(OPERATION_HEADER);
-  if (operation === "DEL" || operation === "PURGE") return { kind: "deleted", key, revision };
+  if (markerOf(message) !== null) return { kind: "deleted", key, revision };
   try {
     return { kind: "record", key, revision, record: decodeRecord(key, message) };
   } catch (error) {

@@ -11,11 +11,14 @@ import type { StoredMessage } from "../api/stored-message.ts";
 import { isId } from "../identity.ts";
 import {
   decodeSession,
+  type EncodedMessage,
   encodeSession,
   id,
   MAX_NONCE,
   MAX_TTL_MS,
+  markerOf,
   natural,
+  OPERATION_HEADER,
   objectOf,
   optional,
   parseJson,
@@ -25,23 +28,15 @@ import {
 const EPOCH_HEADER = "Nats-Leader-Epoch";
 const INCARNATION_HEADER = "Nats-Leader-Incarnation";
 const SUCCESSOR_HEADER = "Nats-Leader-Successor";
-const OPERATION_HEADER = "KV-Operation";
-/** Set by servers >= 2.11 on markers of their own, for expiry, purge and removal. */
-const MARKER_HEADER = "Nats-Marker-Reason";
 
 /** A record is about 400 bytes. A value above this limit is garbage and is not parsed. */
 export const MAX_RECORD_BYTES: number = 16 * 1024;
 
 /** The end of the year 9999. Later times have no place in a table, and the latest are no dates for `Date`. */
 export const MAX_ACQUIRED_AT: number = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
-/** A message to write. */
-export interface EncodedWrite {
-  readonly data: Uint8Array;
-  readonly headers: ReadonlyArray<readonly [name: string, value: string]>;
-}
 
 /** The payload and headers of a write, without its expectation. */
-export function encodeWrite(write: LeaseWrite): EncodedWrite {
+export function encodeWrite(write: LeaseWrite): EncodedMessage {
   if (write.kind === "put") return { data: encodeRecord(write.record), headers: [] };
   const headers: [string, string][] = [
     [OPERATION_HEADER, "DEL"],
@@ -76,10 +71,9 @@ export function decodeStored({ sequence, data, headers }: StoredMessage): LeaseE
 /** The entry in a message on the lease's subject. Never throws. */
 export function decodeEntry(message: RecordMessage): LeaseEntry {
   const { revision } = message;
-  if (message.header(MARKER_HEADER) !== "") return { kind: "deleted", revision };
-  const operation = message.header(OPERATION_HEADER);
-  if (operation === "DEL") return decodeMarker(message);
-  if (operation === "PURGE") return { kind: "deleted", revision };
+  const marker = markerOf(message);
+  if (marker === "DEL") return decodeMarker(message);
+  if (marker !== null) return { kind: "deleted", revision };
   try {
     return { kind: "record", revision, record: decodeRecord(message.data, revision) };
   } catch (error) {
