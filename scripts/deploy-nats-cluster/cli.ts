@@ -6,7 +6,7 @@ import { composeYaml } from "./compose-backend.ts";
 import { makeSecrets, prepare, Running, type Say, statusOf, withExpected } from "./deployment.ts";
 import { DeployError, isFault } from "./errors.ts";
 import { endingInOrder, Interrupted } from "./interrupt.ts";
-import { refuseUnfinished } from "./migrate/journal.ts";
+import { forgetJournal, readJournal, refuseUnfinished, unfinished } from "./migrate/journal.ts";
 import { migrate } from "./migrate/migrate.ts";
 import { rollBack } from "./migrate/undo.ts";
 import { addOperations, scaleInOrder, testFailover } from "./operations.ts";
@@ -255,8 +255,7 @@ class Cli implements Verbs {
       .action((options: Common & { readonly deleteData?: true }) =>
         this.withState(options, async (state, say) => {
           const running = new Running(state, await state.mustRead(), say);
-          await running.down({ deleteData: options.deleteData === true });
-          if (options.deleteData) await state.forget();
+          await takeDown(state, running, options.deleteData === true);
           if (options.json) this.result({});
         }),
       );
@@ -283,6 +282,18 @@ class Cli implements Verbs {
     if (options.json) this.result({ ...urlsForPrograms(state, running), ...more });
     else for (const line of ["", ...urlLines(state, running)]) this.#output.out(line);
   }
+}
+
+/** Of an unfinished migration the record may name the server that is copied: its data are the only ones. */
+async function takeDown(state: StateDir, running: Running, deleteData: boolean): Promise<void> {
+  const journal = await readJournal(state);
+  const migrating = journal !== undefined && journal.what === undefined;
+  await running.down({ deleteData: deleteData && !migrating });
+  if (!deleteData) return;
+  if (migrating)
+    throw new DeployError(`the servers were stopped, and nothing was deleted: ${unfinished(state)}`);
+  await state.forget();
+  await forgetJournal(state);
 }
 
 function askedOf({ backend, secure, portBase, size, jwt, ...options }: Up): Asked {

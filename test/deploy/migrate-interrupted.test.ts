@@ -25,6 +25,10 @@ test("after a killed migration, only migrate and migrate --undo are allowed", {
       /was interrupted: run "migrate" to start again, or "migrate --undo" to roll it back/,
     );
   }
+  // The only data are those of the single server, whatever is recorded at this point.
+  expect((await place.run("down --delete-data")).stderr).toMatch(
+    /the servers were stopped, and nothing was deleted: a migration in .* was interrupted/,
+  );
   await place.must("migrate --undo");
   expect(await place.healthy()).toMatchObject({ ok: true, servers: [{ name: "single" }] });
   const again = await connectTo(url);
