@@ -6,7 +6,7 @@ import type { NatsOptions } from "../nats/connection/connection.ts";
 import type { NodeOptions, Replicas } from "./options.ts";
 
 /** Options that a member of a group has in common with a node. */
-export const SHARED_OPTIONS: readonly SharedOptionName[] = [
+export const SHARED_OPTIONS = [
   "servers",
   "connection",
   "user",
@@ -31,33 +31,9 @@ export const SHARED_OPTIONS: readonly SharedOptionName[] = [
   "replicas",
   "logger",
   "logLevel",
-];
+] as const;
 
-export type SharedOptionName =
-  | "servers"
-  | "connection"
-  | "user"
-  | "pass"
-  | "token"
-  | "nkeySeed"
-  | "jwt"
-  | "credsFile"
-  | "creds"
-  | "tls"
-  | "inboxPrefix"
-  | "domain"
-  | "connectTimeoutMs"
-  | "reconnectWaitMs"
-  | "leaseTtlMs"
-  | "heartbeatIntervalMs"
-  | "requestTimeoutMs"
-  | "retryDelayMs"
-  | "drainTimeoutMs"
-  | "crashDetection"
-  | "silenceMs"
-  | "replicas"
-  | "logger"
-  | "logLevel";
+export type SharedOptionName = (typeof SHARED_OPTIONS)[number];
 
 /** The resources of a group: names, or objects with a zone whose members are preferred. */
 export type ResourceList = readonly (string | Resource)[];
