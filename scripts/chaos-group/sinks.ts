@@ -1,12 +1,12 @@
 /** Creates the streams of a world's ledgers and of their unfenced shadow, and reads them at the end. */
 import { jetstreamManager } from "@nats-io/jetstream";
-import { connect } from "@nats-io/transport-node";
 import { FencedStream } from "../../src/fencing.ts";
 import { readStream, untilCreated } from "../chaos/harness/streams.ts";
+import { connectPatiently } from "../chaos/servers/connect.ts";
 import { type Entry, ledgerOf, RESOURCES, SHADOW_STREAM, shadowOf } from "./member/messages.ts";
 
 export async function createSinks(servers: string[], replicas: number): Promise<void> {
-  const nats = await connect({ servers, waitOnFirstConnect: true });
+  const nats = await connectPatiently({ servers });
   try {
     for (const resource of RESOURCES) {
       const { stream, subject } = ledgerOf(resource);
@@ -29,7 +29,7 @@ export interface SinkContents {
 }
 
 export async function readSinks(servers: string[]): Promise<ReadonlyMap<string, SinkContents>> {
-  const nats = await connect({ servers, waitOnFirstConnect: true });
+  const nats = await connectPatiently({ servers });
   try {
     const all = new Map<string, SinkContents>();
     for (const resource of RESOURCES) {

@@ -1,9 +1,10 @@
 /** Records when a server answered late, because the machine did not schedule it: then no beat comes back either. */
 import { setTimeout as pause } from "node:timers/promises";
-import { connect, type NatsConnection } from "@nats-io/transport-node";
+import type { NatsConnection } from "@nats-io/transport-node";
 import type { NatsServer } from "../../../src/testing.ts";
 import { hostNowMs } from "../harness/host-clock.ts";
 import type { Stall } from "../node/recording.ts";
+import { connectPatiently } from "./connect.ts";
 
 const EVERY_MS = 20;
 /** A round trip that takes longer is a stall of the server. */
@@ -19,9 +20,9 @@ export class AnswerWatch {
   }
 
   static async of(servers: readonly NatsServer[]): Promise<AnswerWatch> {
-    const options = { maxReconnectAttempts: -1, reconnectTimeWait: 100, ignoreClusterUpdates: true };
+    const options = { reconnectTimeWait: 100, ignoreClusterUpdates: true };
     const connections = await Promise.all(
-      servers.map(({ url }) => connect({ ...options, servers: url, noAsyncTraces: true })),
+      servers.map(({ url }) => connectPatiently({ ...options, servers: url })),
     );
     const watch = new AnswerWatch(connections);
     for (const connection of connections) void watch.#ask(connection);

@@ -1,11 +1,12 @@
 /** A connection to the servers that belongs to no node: an operator, another user of the account, or a stranger. */
 import { setTimeout as pause } from "node:timers/promises";
-import { connect, headers, type Msg, type NatsConnection } from "@nats-io/transport-node";
+import { headers, type Msg, type NatsConnection } from "@nats-io/transport-node";
 import type { SessionBinding } from "../../../src/election/types.ts";
 import { parseStoredMessage } from "../../../src/nats/api/stored-message.ts";
 import { decodeStored } from "../../../src/nats/lease/record-codec.ts";
 import { bucketName, leaseSubject, republishSubject, streamName } from "../../../src/nats/names.ts";
 import { CLUSTER_ID } from "../node/messages.ts";
+import { connectPatiently } from "./connect.ts";
 
 const TIMEOUT_MS = 1500;
 const GIVE_UP_MS = 60_000;
@@ -23,8 +24,7 @@ export class Operator {
   }
 
   static async at(servers: string[], user: { user?: string; pass?: string } = {}): Promise<Operator> {
-    const options = { servers, ...user, maxReconnectAttempts: -1, reconnectTimeWait: 50, timeout: 1000 };
-    const connection = await connect({ ...options, noAsyncTraces: true, waitOnFirstConnect: true });
+    const connection = await connectPatiently({ servers, ...user, reconnectTimeWait: 50, timeout: 1000 });
     const operator = new Operator(connection);
     connection.subscribe(republishSubject(CLUSTER_ID), {
       callback: (error, message) => {

@@ -1,9 +1,9 @@
 /** Creates the stream of the two registers, reads it at the end of a run, and counts stale writes. */
 import { writeFileSync } from "node:fs";
-import { connect } from "@nats-io/transport-node";
 import { FencedStream } from "../../../src/fencing.ts";
 import { readStream, type StoredMessage, untilCreated } from "../harness/streams.ts";
 import { FENCE, REGISTER, SHADOW, STREAM } from "../node/messages.ts";
+import { connectPatiently } from "./connect.ts";
 
 /** A message of an older term, stored after a message of a newer one. */
 export interface StaleWrite {
@@ -31,7 +31,7 @@ export const EMPTY_REGISTER: RegisterContents = {
 };
 
 export async function createRegister(servers: string[], replicas: number): Promise<void> {
-  const nats = await connect({ servers, waitOnFirstConnect: true });
+  const nats = await connectPatiently({ servers });
   try {
     const options = { stream: STREAM, subjects: ["register.>"], replicas, timeoutMs: 5000 };
     await untilCreated(async () => (await FencedStream.connect(nats, options)).close());
@@ -42,7 +42,7 @@ export async function createRegister(servers: string[], replicas: number): Promi
 
 /** Lists the messages of the stream in the file `log`, for `--keep`, and counts the stale writes. */
 export async function readRegister(servers: string[], log: string): Promise<RegisterContents> {
-  const nats = await connect({ servers, waitOnFirstConnect: true });
+  const nats = await connectPatiently({ servers });
   try {
     const messages = await readStream(nats, STREAM);
     writeFileSync(log, messages.map((message) => JSON.stringify(message)).join("\n"));
