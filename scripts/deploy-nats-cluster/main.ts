@@ -15,6 +15,14 @@
 import { endWhenOutputFails } from "../../src/system/output-failures.ts";
 import { main } from "./cli.ts";
 
-endWhenOutputFails();
+let failed: number | undefined;
 
-process.exitCode = await main(process.argv.slice(2), { out: console.log, err: console.error });
+// A closed terminal or pipe ends a command in order, as SIGHUP does: a server may be down at this moment.
+endWhenOutputFails(undefined, (code) => {
+  if (process.listenerCount("SIGHUP") === 0) process.exit(code);
+  if (failed === undefined) process.emit("SIGHUP");
+  failed = code;
+});
+
+const code = await main(process.argv.slice(2), { out: console.log, err: console.error });
+process.exitCode = failed ?? code;

@@ -14,12 +14,17 @@ const REASONS: Readonly<Record<string, string>> = {
 /**
  * From now on a failed write to stdout ends the process: with 141 and without a message if the reader has exited, else with 1 after
  * `report` was called with a message. Failed writes to stderr are ignored: there is no other place for a message.
+ *
+ * @param end Ends the process with this code.
  */
-export function endWhenOutputFails(report: (message: string) => void = onStderr): void {
+export function endWhenOutputFails(
+  report: (message: string) => void = onStderr,
+  end: (code: number) => void = process.exit,
+): void {
   process.stdout.on("error", ({ code = "", message }: NodeJS.ErrnoException) => {
-    if (code === "EPIPE") process.exit(PIPE_CLOSED);
+    if (code === "EPIPE") return end(PIPE_CLOSED);
     report(`cannot write to stdout: ${REASONS[code] ?? message}`);
-    process.exit(1);
+    end(1);
   });
   process.stderr.on("error", () => {});
 }

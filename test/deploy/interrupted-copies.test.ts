@@ -1,4 +1,6 @@
 /** A signal ends a restore, a migration and a backup in order: what they have copied is deleted again, and no command has to follow. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { jetstreamManager } from "@nats-io/jetstream";
@@ -7,6 +9,7 @@ import { expect, test } from "vitest";
 import { atEnd } from "../support/at-end.ts";
 import { Deployment, urlsOf } from "../support/deploy/deployment.ts";
 import { fillStreams, readAll } from "../support/deploy/streams.ts";
+import { nodeArgsFor, ROOT } from "../support/processes/node-command.ts";
 import { spawnChild } from "../support/processes/spawn-child.ts";
 
 /** Servers are started several times: half a minute, or minutes on a busy machine. */
@@ -41,6 +44,24 @@ test("a signal during a backup, a restore or a migration leaves everything as it
   expect(await signalledAt(place, ["migrate"], `${first}: saved`, "SIGINT")).toBe(130);
   expect(await place.healthy()).toMatchObject({ ok: true, servers: [{ name: "single" }] });
   expect(existsSync(join(place.state, "migration.json"))).toBe(false);
+  expect(await readAll(await connectTo(url), names)).toEqual(before);
+});
+
+test("a pipe that is closed during a migration ends it in order, too", { timeout: LONG_MS }, async () => {
+  const place = await Deployment.make("cluster");
+  const [url = ""] = urlsOf(await place.must("up --single"));
+  const nats = await connectTo(url);
+  const names = await fillStreams(nats, CHUNKS);
+  const before = await readAll(nats, names);
+  await nats.close();
+  const args = [...nodeArgsFor("scripts/deploy-nats-cluster/main.ts"), "migrate", "--state", place.state];
+  const script = spawn(process.execPath, args, { cwd: ROOT, stdio: ["ignore", "pipe", "ignore"] });
+  atEnd(() => void script.kill("SIGKILL"));
+  script.stdout.once("data", () => script.stdout.destroy());
+  const [code] = await once(script, "exit");
+  expect(code).toBe(141);
+  expect(existsSync(join(place.state, "migration.json"))).toBe(false);
+  expect(await place.healthy()).toMatchObject({ ok: true, servers: [{ name: "single" }] });
   expect(await readAll(await connectTo(url), names)).toEqual(before);
 });
 
