@@ -228,12 +228,19 @@ export class Checker implements Witness {
     }
   }
 
+  /** The silence that its record promises; 0: none, as where the account of its connection is not known. */
+  #promisedMs({ memberId }: Member): number {
+    const entry = this.#options.bucket.get({ kind: "session", memberId });
+    if (entry?.kind !== "record" || entry.record.kind !== "session") return 0;
+    return entry.record.session?.silence?.ms ?? 0;
+  }
+
   /** With a presence, its server's word about the connection entitles others to take over. */
   #checkConnection(member: Member, resource: string): void {
     const { lostAt, lostUnread } = member.session;
     if (lostAt === null || member.config.crashDetection !== "presence") return;
     const lostMs = this.#options.time.now - lostAt;
-    const limitMs = lostUnread ? roundTripMs(member.config.silenceMs) * RATE_SLACK : STALE_MS;
+    const limitMs = lostUnread ? roundTripMs(this.#promisedMs(member)) * RATE_SLACK : STALE_MS;
     if (lostMs > limitMs)
       this.#fail(
         `${member.incarnation} holds ${resource} ${Math.round(lostMs)} ms after its connection was lost`,

@@ -50,8 +50,14 @@ export const groupSessionMutants: readonly Mutant[] = [
   {
     name: "group: the deadline counts from the ack",
     file: "src/group/core/own-session.js",
-    from: "own.deadline = deadlineOf(group, sent.sentAt);",
-    to: "own.deadline = deadlineOf(group, group.now);",
+    from: "own.ahead.push({ revision, sentAt: sent.sentAt })",
+    to: "own.ahead.push({ revision, sentAt: group.now })",
+  },
+  {
+    name: "group: a renewal counts before what was stored until then is known",
+    file: "src/group/core/own-session.js",
+    from: "own.ahead[0].revision <= knowing.sequence",
+    to: "true",
   },
   {
     name: "group: a suspicion is enough",

@@ -141,6 +141,12 @@ export const groupTermMutants: readonly Mutant[] = [
     to: "return true;",
   },
   {
+    name: "group: a term that garbage contradicts is held until an answer shows the garbage",
+    file: terms,
+    from: "term.doubtedUntil ??= group.own.deadline;",
+    to: "",
+  },
+  {
     name: "group: moves are not limited",
     file: terms,
     from: "while (group.leavingTerms < group.config.maxMoves) {",

@@ -46,6 +46,9 @@ export function wakeDelayMs(group: GroupState, now: Instant): number | null {
   const elapsedMs = now.mono - group.now.mono;
   // What depends on two clocks is compared with both; the rest was computed for the time of the last event.
   const deadlineMs = own.phase === "none" ? NEVER : remainingMs(own.deadline, now);
+  let doubtMs = NEVER;
+  for (const { term } of group.doubted)
+    if (term?.doubtedUntil != null) doubtMs = Math.min(doubtMs, remainingMs(term.doubtedUntil, now));
   const isInStretch = link.stretch !== null && own.phase === "live" && isBound(group);
   const stretchMs = isInStretch && link.stretch !== null ? remainingMs(link.stretch.deadline, now) : NEVER;
   const sinceEventMs = Math.min(
@@ -58,7 +61,7 @@ export function wakeDelayMs(group: GroupState, now: Instant): number | null {
     planReadDelayMs(group),
     planDelayMs(group),
   );
-  const delayMs = Math.min(deadlineMs, stretchMs, sinceEventMs - elapsedMs);
+  const delayMs = Math.min(deadlineMs, doubtMs, stretchMs, sinceEventMs - elapsedMs);
   return delayMs === NEVER ? null : Math.max(0, delayMs);
 }
 

@@ -37,6 +37,9 @@
  * That a session is over is the one thing that a claim's compare-and-set does not check, since it concerns another key. So it is believed
  * from the ack of one's own fence or an answer, never from a message. It stays true, so an answer that is out of date can
  * only show "not yet". A *different* number is no evidence, since an answer older than the claim shows one, too; a *larger* number is.
+ * What no member has written may cover a claim. It is replaced W after it was seen, and by then the owner is not held: its deadline counts
+ * from the send of the newest renewal up to which it knows every message. If it does not know of this one, that was stored after that send.
+ * If it does, and no answer shows the claim, the term ends at the deadline of the moment in which the message arrived.
  *
  * WHY EPOCHS INCREASE. The epoch is the revision of the claim, and no revision is used twice, whatever is released, purged or
  * restarted. Where the servers have lost history, revisions come again: so every record carries the largest number that its writer
@@ -58,7 +61,7 @@
  * two members differ, the compare-and-set decides. So neither a death nor a lost coordinator stops anything.
  *
  * NOT GUARANTEED: that work already handed to another system stops in time (use the epoch as a fencing token); anything about a key
- * that an operator writes or purges, except that a member that knew its claim still counts it until that session is over; that what was
+ * that an operator purges, except that a member that knew its claim still counts it until that session is over; that what was
  * owned in a bucket that was deleted is known to a process that has just started (one that knew it claims nothing for W).
  *
  * THE SHAPE. An event only changes what is known (`handle`). Then one level-triggered pass (`act.ts`) sends whatever is due: a lost event

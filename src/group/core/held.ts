@@ -1,12 +1,17 @@
 /** Whether this member may act on its terms now: its session is live, its deadline ahead, and it is in a stretch if it promises silence. */
 import { hasReached, type Instant, remainingMs } from "../../election/time.ts";
-import { type GroupState, NEVER } from "./state.ts";
+import { type GroupState, NEVER, type Term } from "./state.ts";
 
 /** May this member act on its terms now? The one comparison for all resources; needs no event to turn false. */
 export function isSessionHeld(group: GroupState, now: Instant): boolean {
   const { own } = group;
   if (own.phase !== "live" || hasReached(own.deadline, now)) return false;
   return remainingStretchMs(group, now) > 0;
+}
+
+/** Was the term doubted for as long as it may be held? */
+export function isDoubted({ doubtedUntil }: Term, now: Instant): boolean {
+  return doubtedUntil !== null && hasReached(doubtedUntil, now);
 }
 
 /** Milliseconds for which this member is still in a stretch; infinite while it need not be in one. */

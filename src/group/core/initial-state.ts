@@ -37,6 +37,7 @@ export function initialState(config: GroupConfig, profile: Profile, now: Instant
       number: 0,
       revision: 0,
       deadline: now,
+      ahead: [],
       promises: false,
       stretch: 0,
       writeAtMono: PAST,
@@ -56,6 +57,7 @@ export function initialState(config: GroupConfig, profile: Profile, now: Instant
     coordinator: resourceView({ kind: "coordinator" }, "", now),
     byOwner: new Map(),
     terms: new Set(),
+    doubted: new Set(),
     listed: [],
     listHash: listHash([]),
     knowing: {

@@ -10,7 +10,7 @@
 import { onGeneration, onHistoryLost, onNoBucket } from "./bucket.ts";
 import { notePlan } from "./coordinator.ts";
 import { suspectAll } from "./fences.ts";
-import { endAsFenced } from "./own-session.ts";
+import { endAsFenced, noteKnown } from "./own-session.ts";
 import { bulkReadBy, isReady } from "./requests.ts";
 import {
   contradictionOfOwner,
@@ -73,11 +73,13 @@ function advance(group: GroupState): void {
   const { knowing } = group;
   for (;;) {
     const next = knowing.ahead.get(knowing.sequence + 1);
-    if (next === undefined) return;
+    if (next === undefined) break;
     knowing.sequence += 1;
     knowing.ahead.delete(knowing.sequence);
     if (next.entry !== null) takeIn(group, next.entry);
   }
+  // Last: a claim that one of them contradicts is doubted until the deadline of before.
+  noteKnown(group);
 }
 
 /** A message about something that should be known. If it is not, one of the two was forged: an answer decides. */

@@ -4,14 +4,14 @@ import { hasReached, type Instant } from "../../election/time.ts";
 import type { CrashDetection } from "../../election/types.ts";
 import { beatIntervalMs } from "../../inquiry/durations.ts";
 import type { MemberView } from "./events.ts";
-import { isBound, isSessionHeld, takesNothing } from "./held.ts";
+import { isBound, isDoubted, isSessionHeld, takesNothing } from "./held.ts";
 import type { GroupState, ResourceView } from "./state.ts";
 import { actualOwner, planMember } from "./targets.ts";
 
 /** May this member act as the owner of the resource now? Compares clocks when called; needs no event to turn false. */
 export function isHeld(group: GroupState, resource: string, now: Instant): boolean {
   const term = group.resources.get(resource)?.term;
-  return term?.phase === "held" && isSessionHeld(group, now);
+  return term?.phase === "held" && !isDoubted(term, now) && isSessionHeld(group, now);
 }
 
 /** Members whose sessions are not over, as far as is known, in order of their ids. */

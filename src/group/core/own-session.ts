@@ -13,10 +13,10 @@ import { MIN_MARGIN_MS } from "../../inquiry/durations.ts";
 import { sameConnection } from "../../inquiry/rules.ts";
 import type { SessionLossReason } from "./events.ts";
 import { isBound, isKeptWhileRestarting, isSessionHeld, keepsPromises, takesNothing } from "./held.ts";
-import { isReady, sendWrite } from "./requests.ts";
+import { bulkReadBy, isReady, sendWrite } from "./requests.ts";
 import { beginDelayMs, noteNumberShown, ownView, readSession } from "./sessions.ts";
 import { backOffMs, emit, type GroupState, NEVER, noteNumber, type SentSession, warn } from "./state.ts";
-import { endTerms } from "./terms.ts";
+import { endDoubted, endTerms } from "./terms.ts";
 import type { Authorship, SessionRecord } from "./types.ts";
 import { considerAll } from "./wanted.ts";
 
@@ -31,6 +31,7 @@ export function expire(group: GroupState): void {
   if (link.stretch !== null && hasReached(link.stretch.deadline, now)) link.stretch = null;
   if (own.phase === "none") return;
   if (hasReached(own.deadline, now)) return endSession(group, "expired");
+  endDoubted(group);
   if (own.phase !== "live" || keepsPromises(group)) return;
   suspend(group);
   own.writeAtMono = now.mono;
@@ -253,7 +254,10 @@ function confirm(group: GroupState, sent: SentSession, revision: number): void {
 function settle(group: GroupState, sent: SentSession, revision: number): void {
   const { own, link, now, config } = group;
   own.revision = revision;
-  own.deadline = deadlineOf(group, sent.sentAt);
+  // A session that begins owns nothing yet that could have been written over.
+  if (sent.number === null) own.deadline = deadlineOf(group, sent.sentAt);
+  else own.ahead.push({ revision, sentAt: sent.sentAt });
+  noteKnown(group);
   own.promises = sent.promises;
   own.stretch = sent.stretch;
   own.unsettled = own.unsettled.filter(({ nonce }) => nonce > sent.nonce);
@@ -263,6 +267,18 @@ function settle(group: GroupState, sent: SentSession, revision: number): void {
     own.writeAtMono = Math.max(now.mono, sent.sentAt.mono + (upToDate ? config.renewIntervalMs : 0));
   noteNumber(group, own.number);
   noteOwnRevision(group, "live", revision);
+}
+
+/**
+ * Everything up to `knowing.sequence` is known: the renewals up to there count. What was stored since the last of them may be garbage over
+ * a claim of ours, which others replace W after they have seen it. The renewal was sent before, and the deadline is earlier than that.
+ */
+export function noteKnown(group: GroupState): void {
+  const { own, knowing } = group;
+  while (own.ahead[0] !== undefined && own.ahead[0].revision <= knowing.sequence) {
+    own.deadline = deadlineOf(group, own.ahead[0].sentAt);
+    own.ahead.shift();
+  }
 }
 
 function noteOwnRevision(group: GroupState, kind: "live" | "ended", revision: number): void {
@@ -287,7 +303,13 @@ export function judgeSession(group: GroupState): void {
   const { record } = view;
   if (view.kind === "live" && record?.incarnation === group.config.incarnation) {
     const sent = own.unsettled.find(({ nonce }) => nonce === record.nonce);
-    if (sent?.number === own.number) return confirm(group, sent, view.revision);
+    if (sent?.number === own.number) {
+      confirm(group, sent, view.revision);
+      // Its message may have been lost with its ack.
+      const { now, config, knowing } = group;
+      if (view.revision > knowing.sequence) bulkReadBy(group, now.mono + config.retryDelayMs, view.revision);
+      return;
+    }
     if (view.number === own.number) {
       if (view.revision === own.revision) return;
       // A write that was forgotten: in which stretch it was sent is not known.
@@ -361,6 +383,7 @@ export function endSession(group: GroupState, reason: SessionLossReason): void {
   const { own, now } = group;
   const { number, phase } = own;
   own.phase = "none";
+  own.ahead = [];
   own.ended = Math.max(own.ended, number);
   // No late ack of this session may begin another one with its number.
   own.unsettled = [];

@@ -40,7 +40,10 @@ export interface OwnSession {
   number: number;
   /** Last revision known to be ours. */
   revision: number;
+  /** Counts from the send of the newest renewal up to which everything that was stored is known. */
   deadline: Instant;
+  /** Later renewals that are known to be applied, oldest first: they count once what was stored before them is known. */
+  ahead: { readonly revision: number; readonly sentAt: Instant }[];
   promises: boolean;
   stretch: number;
   /** Monotonic milliseconds from which the next renewal, begin or end marker is due. */
@@ -136,6 +139,8 @@ export interface Term {
   /** `releasing`: the marker was sent, the term is over. */
   phase: "held" | "draining" | "drained" | "releasing";
   reason: DrainReason;
+  /** A message has shown something else on the key. It may be forged; but unless an answer shows the claim, the term ends then. */
+  doubtedUntil: Instant | null;
 }
 
 /** What is known of one owner key, and what this member does with it. */
@@ -286,6 +291,8 @@ export interface GroupState {
   readonly byOwner: Map<string, Set<ResourceView>>;
   /** Own terms. */
   readonly terms: Set<ResourceView>;
+  /** Those with a term that is doubted. */
+  readonly doubted: Set<ResourceView>;
   /** Its list of resources, in order of their names. */
   listed: readonly Resource[];
   listHash: string;

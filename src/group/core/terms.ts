@@ -10,7 +10,7 @@
  */
 import type { WriteOutcome } from "../../election/types.ts";
 import type { DrainReason, TermLossReason } from "./events.ts";
-import { isSessionHeld, takesNothing } from "./held.ts";
+import { isDoubted, isSessionHeld, takesNothing } from "./held.ts";
 import { noteAnswered } from "./pace.ts";
 import { clearQueue, dequeue, enqueue, takeFirst } from "./queues.ts";
 import { sendWrite } from "./requests.ts";
@@ -133,7 +133,7 @@ function beginTerm(group: GroupState, view: ResourceView, session: number): void
   const { own, now } = group;
   if (session !== own.number || !isSessionHeld(group, now) || !mayOwn(group, view)) return;
   const { epoch, revision } = view;
-  view.term = { epoch, revision, phase: "held", reason: "moved" };
+  view.term = { epoch, revision, phase: "held", reason: "moved", doubtedUntil: null };
   group.terms.add(view);
   group.working += 1;
   if (isCoordinatorKey(view)) {
@@ -160,6 +160,7 @@ export function settleOwner(group: GroupState, view: ResourceView): void {
   const { term } = view;
   if (term !== null) {
     if (view.kind === "claimed" && view.revision === term.revision) {
+      endDoubt(group, view, term);
       // The claim stands, and the plan is that of another term: the servers have lost the claim of that one. The next term is above both.
       if (isCoordinatorKey(view) && isPlanOfOther(group, term.epoch)) return dropCoordinator(group, view);
       return consider(group, view);
@@ -176,10 +177,29 @@ export function settleOwner(group: GroupState, view: ResourceView): void {
   consider(group, view);
 }
 
-/** A message shows something newer on a key of ours. It may be forged. */
+/**
+ * A message shows something newer on a key of ours. It may be forged, and the server that answers may be behind. Others replace garbage W
+ * after they have seen it: no renewal that was stored after it makes the term longer.
+ */
 export function doubtOwner(group: GroupState, view: ResourceView): void {
-  if (view.term !== null && view.write === null && view.revision !== view.term.revision)
-    readOwner(group, view);
+  const { term } = view;
+  if (term === null || view.write !== null || view.revision === term.revision) return;
+  term.doubtedUntil ??= group.own.deadline;
+  group.doubted.add(view);
+  readOwner(group, view);
+}
+
+function endDoubt(group: GroupState, view: ResourceView, term: Term): void {
+  term.doubtedUntil = null;
+  group.doubted.delete(view);
+}
+
+/** Ends the terms that were doubted for as long as they may be held. */
+export function endDoubted(group: GroupState): void {
+  for (const view of group.doubted) {
+    const { term } = view;
+    if (term !== null && isDoubted(term, group.now)) lose(group, view, term);
+  }
 }
 
 // ---------------------------------------------------------------------------------------------- giving up
@@ -249,7 +269,10 @@ export function sendRelease(group: GroupState, view: ResourceView): boolean {
   dequeue(group.releases, view);
   const { term, target } = view;
   if (view.write !== null || (term === null && !isMine(group, view))) return false;
-  if (term !== null) term.phase = "releasing";
+  if (term !== null) {
+    term.phase = "releasing";
+    endDoubt(group, view, term);
+  }
   const successor =
     target !== null && target !== group.config.memberId && isLive(group, target) ? target : null;
   const { epoch } = term ?? view;
@@ -307,6 +330,7 @@ function endTerm(group: GroupState, view: ResourceView): void {
   if (phase === "held" || phase === "draining") group.working -= 1;
   view.term = null;
   group.terms.delete(view);
+  group.doubted.delete(view);
   dequeue(group.moves, view);
 }
 
@@ -332,6 +356,7 @@ export function endTerms(group: GroupState, reason: Exclude<TermLossReason, "sup
     else emitLoss(group, view, term.epoch, reason);
   }
   group.terms.clear();
+  group.doubted.clear();
   clearQueue(group.claims);
   clearQueue(group.releases);
   clearQueue(group.moves);

@@ -21,7 +21,7 @@ import { config, World } from "./play/world.ts";
 function untilClaimed(a: Solo, answer: () => void): number | null {
   for (let ms = 1_000; ms <= 30_000; ms += 1_000) {
     a.wait(1_000);
-    if (a.sent("session.a") !== undefined) a.applied("session.a", 100 + a.now.mono);
+    if (a.sent("session.a") !== undefined) a.applied("session.a", a.state.knowing.sequence + 1);
     answer();
     if (a.sent("owner.r")?.record.kind === "claim") return ms;
   }

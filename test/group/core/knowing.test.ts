@@ -271,6 +271,7 @@ describe("the own key", () => {
     a.wait(3_000);
     const renewal = a.own("session.a", 7);
     a.pass(1_000).unanswered("session.a").reads("session.a", renewal, 8);
+    a.wait(300).changes([], 8);
     expect(a.state.own.deadline.mono).toBe(12_500);
     a.wait(2_000);
     expect(a.sent("session.a")).toMatchObject({ expect: 7 });
@@ -278,6 +279,59 @@ describe("the own key", () => {
     a.conflict("session.a").reads("session.a", endEntry(9, "a", 1, { memberId: "b", reason: "closed" }));
     expect(a.texts).toContain("SESSION 1 ENDED: fenced");
     expect(a.warnings()).toContain("FENCED_EARLY");
+  });
+
+  test("a renewal counts once what was stored before it is known: garbage there is replaced W after it was seen", () => {
+    const a = new Solo().live();
+    a.applied("coordinator", 2).applied("owner.r", 3).wait(3_000);
+    expect(a.state.own.deadline.mono).toBe(9_500);
+    // Revision 4 is an operator's, and its message is lost.
+    a.applied("session.a", 5);
+    expect(a.state.own.deadline.mono).toBe(9_500);
+    for (const ms of [3_000, 3_000]) a.wait(ms).applied("session.a", 5 + a.now.mono / 3_000);
+    expect(a.held("r")).toBe(true);
+    a.wait(500);
+    expect(a.held("r")).toBe(false);
+    expect(a.texts).toContain("SESSION 1 ENDED: expired");
+  });
+
+  test("a renewal counts from when a bulk read has closed the gap before it", () => {
+    const a = new Solo().live();
+    a.applied("coordinator", 2).applied("owner.r", 3).wait(3_000).applied("session.a", 5).wait(300);
+    a.changes([releaseEntry(4, "other", 1)], 5);
+    expect(a.state.own.deadline.mono).toBe(12_500);
+  });
+
+  test("a term that garbage contradicts ends at the deadline of before, unless an answer shows the claim", () => {
+    const garbage: GroupEntry = { kind: "garbage", key: ownerKey("r"), revision: 4, reason: "not JSON" };
+    const doubted = (): Solo => {
+      const a = new Solo().live();
+      a.applied("coordinator", 2).applied("owner.r", 3).wait(1_000).watched(garbage);
+      expect(a.isReading("owner.r")).toBe(true);
+      return a;
+    };
+    const a = doubted();
+    // Of a server that is behind.
+    const behind = (): unknown => a.isReading("owner.r") && a.reads("owner.r", null, 3);
+    for (const [ms, revision] of [
+      [2_000, 5],
+      [3_000, 6],
+      [3_000, 7],
+    ] as const) {
+      behind();
+      a.wait(ms).applied("session.a", revision);
+    }
+    expect([a.held("r"), a.state.own.deadline.mono]).toEqual([true, 18_500]);
+    a.wait(500);
+    expect([a.held("r"), a.count("session-ended")]).toEqual([false, 0]);
+    expect(a.texts).toContain("LOSE r/3: superseded");
+
+    const forged = doubted();
+    forged.reads("owner.r", claimEntry(3, "r", "a", 1, { nonce: 3 }), 4);
+    forged.wait(2_000).applied("session.a", 5).wait(3_000).applied("session.a", 6).wait(3_000);
+    expect(forged.state.doubted.size).toBe(0);
+    forged.applied("session.a", 7).wait(1_000);
+    expect(forged.held("r")).toBe(true);
   });
 
   test("an answer that is older than the newest renewal ends nothing", () => {
