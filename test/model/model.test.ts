@@ -32,7 +32,7 @@ describe.skipIf(missing !== null).concurrent(`the models of the protocols${why}`
 
 describe.each([
   { model: "lease", document: "README.md", folders: ["src/election", "src/runtime"] },
-  { model: "silence", document: "silence.md", folders: ["src/election", "src/runtime"] },
+  { model: "silence", document: "silence.md", folders: ["src/election", "src/inquiry", "src/runtime"] },
   { model: "group", document: "group.md", folders: ["src/group/core"] },
 ])("the documentation of the model of $model", ({ model, document, folders }) => {
   const at = (path: string): URL => new URL(`../../${path}`, import.meta.url);
