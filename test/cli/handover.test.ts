@@ -30,6 +30,8 @@ async function candidates(clusterId: string): Promise<Node[]> {
       connection,
       logger: false,
       cooldownMs: 100,
+      // However late the successor's process gets a CPU.
+      successorGraceMs: LONG.leaseTtlMs,
     });
     atEnd(() => node[Symbol.asyncDispose]());
     await node.start();
