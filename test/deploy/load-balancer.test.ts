@@ -12,7 +12,7 @@ import { freePort } from "../../src/testing/server/run/ports.ts";
 import { atEnd } from "../support/at-end.ts";
 import { freshId } from "../support/fresh-id.ts";
 import { get, openDoor } from "../support/http/door.ts";
-import { settled, startNode } from "../support/node/test-node.ts";
+import { CALM, settled, startNode } from "../support/node/test-node.ts";
 import { useNatsCluster } from "../support/use-server.ts";
 
 const FILE = join(EXAMPLES, "nats-cluster/haproxy.cfg");
@@ -24,7 +24,7 @@ test.skipIf(haproxy === null)(
   `through the balancer a client moves to a healthy server, and requests reach each leader${why}`,
   async () => {
     // The nodes use the URLs of all servers, as the configuration says.
-    const election = { clusterId: freshId(), cooldownMs: 100 };
+    const election = { ...CALM, clusterId: freshId(), cooldownMs: 100, successorGraceMs: CALM.leaseTtlMs };
     const nodes = [
       await startNode({ servers: [...cluster.urls] }, { ...election, nodeId: "a" }),
       await startNode({ servers: [...cluster.urls] }, { ...election, nodeId: "b" }),

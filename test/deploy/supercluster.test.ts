@@ -60,6 +60,7 @@ test("leadership moves between regions, the bucket is in the region of its tag, 
     clusterId: "billing",
     leaseTtlMs: 10_000,
     cooldownMs: 0,
+    successorGraceMs: 10_000,
     tls: { ca: world.ca },
   };
   const a = await startLeader({ servers: urls.slice(0, 3) }, { ...options, nodeId: "eu" });

@@ -74,6 +74,7 @@ export const ELECTION: FileConfig["election"] = {
   leaseTtlMs: 4_000,
   heartbeatIntervalMs: 1_000,
   cooldownMs: 500,
+  successorGraceMs: 4_000,
 };
 
 export function configFor(

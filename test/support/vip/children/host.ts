@@ -15,7 +15,7 @@ const logger = { debug: () => {}, info: log("info"), warn: log("warn"), error: l
 const vip = new VirtualIp({ ...vipOptions, logger });
 vip.onChange((state) => say({ state, at: at() }));
 const node = new Node(
-  { nodeId, clusterId, servers, leaseTtlMs, cooldownMs: 0, logger: false },
+  { nodeId, clusterId, servers, leaseTtlMs, cooldownMs: 0, successorGraceMs: leaseTtlMs, logger: false },
   vip.hooks({
     onBecomeLeader: (term) => say({ hook: "become", epoch: term.epoch, vipHeld: vip.held, at: at() }),
     onLoseLeadership: (_, reason) => say({ hook: "lose", reason, vipHeld: vip.held, at: at() }),
