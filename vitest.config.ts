@@ -4,12 +4,12 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 /** Folders whose tests start servers and processes. */
 const natsTests =
-  "test/{channels,telemetry,nats,node,presence,testing,fencing,cli,vip,discovery,permissions,interop,examples,http,ui}/**/*.test.ts";
+  "test/{channels,telemetry,nats,node,presence,testing,fencing,cli,vip,discovery,permissions,interop,http,ui}/**/*.test.ts";
 /**
- * What takes minutes, and `npm test` leaves out: tools that start whole clusters of servers, benchmarks, and whether servers still behave
- * as the simulator assumes.
+ * What takes minutes, and `npm test` leaves out: tools that start whole clusters of servers, benchmarks, whole example programs, and
+ * whether servers still behave as the simulator assumes.
  */
-const toolTests = "test/{deploy,bench,calibration}/**/*.test.ts";
+const toolTests = "test/{deploy,bench,calibration,examples}/**/*.test.ts";
 const packageTests = "test/package/**/*.test.ts";
 
 /** The files that take longest, longest first. Started last, they would run alone at the end. */
