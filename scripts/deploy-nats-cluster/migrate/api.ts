@@ -48,11 +48,20 @@ function reasonOf(cause: unknown): string {
   return cause instanceof Error ? cause.message : String(cause);
 }
 
+/** While the servers elect the leader that answers, a request is dropped: a read is repeated once, and elections are shorter than that. */
+function read(nats: NatsConnection, subject: string, payload: object): Promise<Json> {
+  return call(nats, subject, payload).catch((error: unknown) => {
+    if (error instanceof DeployError && error.cause instanceof TimeoutError)
+      return call(nats, subject, payload);
+    throw error;
+  });
+}
+
 /** The items of all pages of a list. */
 export async function pages(nats: NatsConnection, subject: string, key: string): Promise<unknown[]> {
   const found: unknown[] = [];
   for (let offset = 0; ; ) {
-    const page = await call(nats, subject, { offset });
+    const page = await read(nats, subject, { offset });
     const items = page[key];
     if (!Array.isArray(items)) return found;
     found.push(...items);
