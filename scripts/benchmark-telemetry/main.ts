@@ -135,6 +135,7 @@ function replayNs({ node, steps }: Recorded): number {
     incarnation: "bench",
     emitter: new Emitter(source, "bench"),
     usesPresence: true,
+    leaseTtlMs: 10_000,
     session,
   });
   const runs = Array.from({ length: 5 }, () => {

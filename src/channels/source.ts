@@ -30,7 +30,7 @@ export interface LeaseFacts {
   /** `null` while it does not run. */
   readonly incarnation: string | null;
   readonly connected: boolean;
-  /** Do the others notice at once when its connection ends? `null`: they need not, by its configuration. */
+  /** Do the others notice at once when its connection ends? `false` while it does not run; `null`: they need not, by its configuration. */
   readonly presence: boolean | null;
   /** Name of the server that the connection is on; `null` without one. */
   readonly server: string | null;
@@ -38,6 +38,8 @@ export interface LeaseFacts {
   readonly beatRoundTripMs: number | null;
   /** Least time to the deadline of the lease in the last minute, the present moment included; `null`: it held none. */
   readonly leastMarginMs: number | null;
+  /** The option `leaseTtlMs`. Every margin is less. */
+  readonly leaseTtlMs: number;
   readonly suspensions: number;
   /** Milliseconds of all suspensions, the present one included. */
   readonly suspendedMs: number;

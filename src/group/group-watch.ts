@@ -3,8 +3,9 @@ import type { DrainOutcome } from "../application/types.ts";
 import type { Emitter } from "../channels/emitter.ts";
 import type { TermTrace } from "../channels/events.ts";
 import type { GroupFacts, GroupSource } from "../channels/source.ts";
+import type { ResolvedGroupOptions } from "../config/group-options.ts";
 import { hasReached, type Instant } from "../election/time.ts";
-import { LeaseWatch, type LeaseWatchOptions } from "../runtime/lease-watch.ts";
+import { type LeaseConfig, LeaseWatch, type LeaseWatchOptions } from "../runtime/lease-watch.ts";
 import type { DisownReason, GroupHookName } from "./application/types.ts";
 import type { DrainReason, GroupEffect, GroupEvent } from "./core/events.ts";
 import { unownedCount } from "./core/outlook.ts";
@@ -16,6 +17,10 @@ interface Owned {
   readonly beganMono: number;
   readonly trace: TermTrace | null;
   drain: { readonly reason: DrainReason; readonly sinceMono: number } | null;
+}
+
+export function leaseConfig({ core }: ResolvedGroupOptions): LeaseConfig {
+  return { usesPresence: core.crashDetection === "presence", leaseTtlMs: core.leaseTtlMs };
 }
 
 export class GroupWatch {

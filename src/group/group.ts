@@ -7,7 +7,7 @@ import { type BoundLogger, createLogger } from "../log/logger.ts";
 import { checkHookNames } from "../node/hooks.ts";
 import { Lifecycle } from "../runtime/application/lifecycle.ts";
 import { EventStreams } from "../runtime/event-streams.ts";
-import { NO_LEASE_FACTS } from "../runtime/lease-watch.ts";
+import { noLeaseFacts } from "../runtime/lease-watch.ts";
 import type { Clock, Random } from "../runtime/ports.ts";
 import { SystemClock, systemClock, systemRandom } from "../runtime/system-clock.ts";
 import { checkOptions, keepAlive, kindOf, limitOf, type WaitOptions } from "../runtime/waiting.ts";
@@ -18,6 +18,7 @@ import type { MemberView } from "./core/events.ts";
 import { ownerOf } from "./core/outlook.ts";
 import type { GroupEventBody, GroupMemberEvent } from "./events.ts";
 import { groupDriver } from "./group-driver.ts";
+import { leaseConfig } from "./group-watch.ts";
 import type { GroupHooks } from "./hooks.ts";
 import { type GroupPlan, type MakeDriver, Membership } from "./membership.ts";
 import { natsGroupBackend } from "./nats-group-backend.ts";
@@ -41,7 +42,9 @@ const NOTHING_TO_STOP: GroupStopResult = {
   pending: false,
 };
 
-const NOT_RUNNING: GroupFacts = { ...NO_LEASE_FACTS, owned: 0, unowned: 0 };
+function notRunning(options: ResolvedGroupOptions): GroupFacts {
+  return { ...noLeaseFacts(leaseConfig(options)), owned: 0, unowned: 0 };
+}
 
 /**
  * One member of a group: owns a share of the group's resources, each of them alone.
@@ -92,7 +95,7 @@ export class Group implements AsyncDisposable {
     this.#streams = new EventStreams<GroupEventBody>(() => this.#environment.clock.now().wall);
     this.#logger = createLogger({ level: this.#options.logLevel, logger: this.#options.logger });
     const { groupId, memberId } = this.#options;
-    const read = (): GroupFacts => this.#lifecycle.current?.facts() ?? NOT_RUNNING;
+    const read = (): GroupFacts => this.#lifecycle.current?.facts() ?? notRunning(this.#options);
     this.#source = register<GroupSource>(this, { kind: "group", groupId, memberId, read });
   }
 

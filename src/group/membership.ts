@@ -25,7 +25,7 @@ import { coordinatorOf, resourcesOf } from "./core/outlook.ts";
 import type { GroupState } from "./core/state.ts";
 import { ownedCount } from "./core/wanted.ts";
 import type { GroupEventBody } from "./events.ts";
-import { GroupWatch } from "./group-watch.ts";
+import { GroupWatch, leaseConfig } from "./group-watch.ts";
 import type { GroupHooks } from "./hooks.ts";
 import { groupBlockedText, logGroupNotice, Ownership } from "./log.ts";
 import type { GroupLogger } from "./log-events.ts";
@@ -126,7 +126,7 @@ export class Membership {
     this.#watch = new GroupWatch({
       incarnation: o.id,
       emitter: new Emitter(o.source, o.id),
-      usesPresence: options.core.crashDetection === "presence",
+      ...leaseConfig(options),
       session: o.attachment.session,
     });
     this.#ownership = new Ownership(

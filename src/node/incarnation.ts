@@ -23,7 +23,7 @@ import { ApplicationRunner } from "./application-runner.ts";
 import type { EventBody } from "./events.ts";
 import type { Hooks } from "./hooks.ts";
 import { type Bounds, blockedText, logNotice } from "./log.ts";
-import { NodeWatch } from "./node-watch.ts";
+import { leaseConfig, NodeWatch } from "./node-watch.ts";
 import type { NodeReport } from "./report.ts";
 import { checkSuccessor } from "./step-down.ts";
 import type { Term } from "./term.ts";
@@ -71,7 +71,7 @@ export class Incarnation {
     this.#watch = new NodeWatch({
       incarnation: o.id,
       emitter: new Emitter(o.source, o.id),
-      usesPresence: options.crashDetection === "presence" && !options.observer,
+      ...leaseConfig(options),
       session: attachment.session,
     });
     this.driver = new Driver({

@@ -4,6 +4,7 @@ import type { DrainOutcome, HookCall } from "../application/types.ts";
 import type { Emitter } from "../channels/emitter.ts";
 import type { HandoverEvent, TermTrace } from "../channels/events.ts";
 import type { NodeFacts, NodeSource } from "../channels/source.ts";
+import type { ResolvedOptions } from "../config/resolve.ts";
 import type { Instant } from "../election/time.ts";
 import type {
   Effect,
@@ -13,7 +14,7 @@ import type {
   LossReason,
   ResignReason,
 } from "../election/types.ts";
-import { LeaseWatch, type LeaseWatchOptions } from "../runtime/lease-watch.ts";
+import { type LeaseConfig, LeaseWatch, type LeaseWatchOptions } from "../runtime/lease-watch.ts";
 import { type EndedSuspicion, Suspicions } from "./suspicions.ts";
 
 interface Release {
@@ -23,6 +24,10 @@ interface Release {
 }
 
 type Facts = Omit<NodeFacts, "isLeader">;
+
+export function leaseConfig({ crashDetection, observer, leaseTtlMs }: ResolvedOptions): LeaseConfig {
+  return { usesPresence: crashDetection === "presence" && !observer, leaseTtlMs };
+}
 
 export class NodeWatch {
   readonly lease: LeaseWatch;

@@ -7,7 +7,7 @@ import { type BoundLogger, createLogger } from "../log/logger.ts";
 import { Lifecycle } from "../runtime/application/lifecycle.ts";
 import type { Attachment, Backend, ServiceHandle } from "../runtime/backend.ts";
 import { EventStreams } from "../runtime/event-streams.ts";
-import { NO_LEASE_FACTS } from "../runtime/lease-watch.ts";
+import { noLeaseFacts } from "../runtime/lease-watch.ts";
 import type { Clock, Random } from "../runtime/ports.ts";
 import { SystemClock, systemClock, systemRandom } from "../runtime/system-clock.ts";
 import { checkOptions, keepAlive, kindOf, limitOf, type WaitOptions } from "../runtime/waiting.ts";
@@ -17,6 +17,7 @@ import type { EventBody, NodeEvent } from "./events.ts";
 import { checkHooks, type Hooks, keepsAddress } from "./hooks.ts";
 import { Incarnation } from "./incarnation.ts";
 import { natsBackend } from "./nats-backend.ts";
+import { leaseConfig } from "./node-watch.ts";
 import type { NodeReport } from "./report.ts";
 import type { Term } from "./term.ts";
 
@@ -40,13 +41,10 @@ const NOTHING_TO_STOP: StopResult = {
   pending: false,
 };
 
-const NOT_RUNNING: NodeFacts = {
-  ...NO_LEASE_FACTS,
-  isLeader: false,
-  hasLeader: false,
-  role: "stopped",
-  epoch: 0,
-};
+function notRunning(options: ResolvedOptions): NodeFacts {
+  const lease = noLeaseFacts(leaseConfig(options));
+  return { ...lease, isLeader: false, hasLeader: false, role: "stopped", epoch: 0 };
+}
 
 /**
  * One participant of a cluster: competes for its leadership, or observes it.
@@ -95,7 +93,7 @@ export class Node implements AsyncDisposable {
       random: systemRandom,
     };
     const { clusterId, nodeId } = this.#options;
-    const read = (): NodeFacts => this.#lifecycle.current?.facts() ?? NOT_RUNNING;
+    const read = (): NodeFacts => this.#lifecycle.current?.facts() ?? notRunning(this.#options);
     this.#source = register<NodeSource>(this, { kind: "node", clusterId, nodeId, read });
   }
 

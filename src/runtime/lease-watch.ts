@@ -20,11 +20,15 @@ export interface LeaseStep {
   readonly written: { readonly nonce: number; readonly result: RenewalResult } | null;
 }
 
-export interface LeaseWatchOptions {
-  readonly incarnation: string;
-  readonly emitter: Emitter;
+export interface LeaseConfig {
   /** The others are to notice when its connection ends. */
   readonly usesPresence: boolean;
+  readonly leaseTtlMs: number;
+}
+
+export interface LeaseWatchOptions extends LeaseConfig {
+  readonly incarnation: string;
+  readonly emitter: Emitter;
   readonly session: Pick<Session, "connected" | "linkFacts" | "binding">;
 }
 
@@ -94,7 +98,7 @@ export class LeaseWatch {
   }
 
   read(now: Instant): LeaseFacts {
-    const { session, incarnation, usesPresence } = this.#o;
+    const { session, incarnation, usesPresence, leaseTtlMs } = this.#o;
     if (this.#deadline !== null) this.#margin.note(remainingMs(this.#deadline, now), now.mono);
     const openMs = this.#suspendedSinceMono === null ? 0 : now.mono - this.#suspendedSinceMono;
     return {
@@ -105,6 +109,7 @@ export class LeaseWatch {
       server: session.linkFacts?.server.name ?? null,
       beatRoundTripMs: session.linkFacts?.beatRoundTripMs ?? null,
       leastMarginMs: this.#margin.read(now.mono),
+      leaseTtlMs,
       suspensions: this.#suspensions,
       suspendedMs: this.#suspendedMs + openMs,
       suspendedForMs: openMs,
@@ -114,16 +119,19 @@ export class LeaseWatch {
 }
 
 /** The facts of what does not run. */
-export const NO_LEASE_FACTS: LeaseFacts = {
-  running: false,
-  incarnation: null,
-  connected: false,
-  presence: null,
-  server: null,
-  beatRoundTripMs: null,
-  leastMarginMs: null,
-  suspensions: 0,
-  suspendedMs: 0,
-  suspendedForMs: 0,
-  suspicions: { closed: 0, silent: 0, alive: 0, unanswered: 0, overtaken: 0 },
-};
+export function noLeaseFacts({ usesPresence, leaseTtlMs }: LeaseConfig): LeaseFacts {
+  return {
+    running: false,
+    incarnation: null,
+    connected: false,
+    presence: usesPresence ? false : null,
+    server: null,
+    beatRoundTripMs: null,
+    leastMarginMs: null,
+    leaseTtlMs,
+    suspensions: 0,
+    suspendedMs: 0,
+    suspendedForMs: 0,
+    suspicions: { closed: 0, silent: 0, alive: 0, unanswered: 0, overtaken: 0 },
+  };
+}

@@ -177,7 +177,7 @@ export const INSTRUMENTS: Table = {
     kind: "gauge",
     pulled: true,
     unit: "seconds",
-    help: "Least time to the deadline of the lease in the last minute. No series while there was no lease in that time.",
+    help: "Least time to the deadline of the lease in the last minute. No series while there was no lease in that time; with OpenTelemetry, after an earlier lease, the length of the lease.",
     of: BOTH,
   },
   suspensions_total: {

@@ -1,20 +1,11 @@
 /** Metrics by the API of OpenTelemetry. Whatever SDK the process has registered collects and exports them. */
 import type { Attributes, Counter, Histogram, Meter, Observable } from "@opentelemetry/api";
-import {
-  type CounterName,
-  type HistogramName,
-  INSTRUMENTS,
-  instruments,
-  PREFIX,
-  type PulledName,
-  type SourceKind,
-} from "./instruments.ts";
+import { type CounterName, type HistogramName, instruments, PREFIX, type PulledName } from "./instruments.ts";
 import { Recorder } from "./recorder.ts";
 import type { Labels, MetricSink, Reading } from "./sink.ts";
 
-/** Sources that are not observed any more, whose gauges are 0. */
+/** Sources that are not observed any more, whose gauges are still reported. */
 const MAX_ENDED = 64;
-const STATES = ["running", "is_leader", "has_leader", "resources_owned"] as const;
 
 /** One per meter, so that two nodes with the same labels are found. */
 const recorders = new WeakMap<Meter, Recorder>();
@@ -33,7 +24,7 @@ export function recorderOf(meter: Meter): Recorder {
 class MeterSink implements MetricSink {
   readonly #counters = new Map<string, Counter>();
   readonly #histograms = new Map<string, Histogram>();
-  readonly #ended: { readonly kind: SourceKind; readonly labels: Labels }[] = [];
+  readonly #ended: (readonly Reading[])[] = [];
 
   constructor(meter: Meter) {
     for (const [name, { kind, pulled, unit, help, buckets }] of instruments) {
@@ -67,27 +58,22 @@ class MeterSink implements MetricSink {
   /** The API ends no series. */
   end(): void {}
 
-  /** An SDK repeats the last value of a gauge that is not observed any more: a leader that is not observed would lead for good. */
-  endReadings(kind: SourceKind, labels: Labels): void {
-    this.#ended.push({ kind, labels });
+  /** A leader that is not observed any more would lead for good. */
+  endReadings(readings: readonly Reading[]): void {
+    this.#ended.push(readings.map((reading) => ({ ...reading, value: null })));
     if (this.#ended.length > MAX_ENDED) this.#ended.shift();
   }
 
-  /**
-   * 0 for what is true only while it is observed; with `running` 0, the other gauges do not count. Not for `resources_unowned`: the least
-   * over the members is what counts, so that a 0 would hide what the others see. Readings of a source with the same labels come after it.
-   */
+  /** Readings of a source with the same labels come after them, and count. */
   ended(): Reading[] {
-    return this.#ended.flatMap(({ kind, labels }) =>
-      STATES.filter((name) => INSTRUMENTS[name].of.includes(kind)).map((name) => ({
-        name,
-        labels,
-        value: 0,
-      })),
-    );
+    return this.#ended.flat();
   }
 }
 
+/**
+ * The SDK for JavaScript repeats the last value of a gauge that is not observed any more, if its reader asks for cumulative temporality. So a
+ * series that has begun gets the value for its rest.
+ */
 function observePulled(meter: Meter, readings: () => readonly Reading[]): void {
   const observables = new Map<PulledName, Observable<Attributes>>();
   for (const [name, { kind, pulled, unit, help }] of instruments) {
@@ -100,11 +86,15 @@ function observePulled(meter: Meter, readings: () => readonly Reading[]): void {
         : meter.createObservableGauge(`${PREFIX}${name}`, options),
     );
   }
+  const begun = new Set<string>();
   meter.addBatchObservableCallback(
     (result) => {
-      for (const { name, labels, value } of readings()) {
+      for (const { name, labels, value, rest } of readings()) {
         const observable = observables.get(name);
-        if (observable !== undefined) result.observe(observable, value, labels);
+        const series = JSON.stringify([name, labels]);
+        if (value !== null) begun.add(series);
+        const shown = value ?? (begun.has(series) ? rest : undefined);
+        if (observable !== undefined && shown !== undefined) result.observe(observable, shown, labels);
       }
     },
     [...observables.values()],

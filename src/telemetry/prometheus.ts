@@ -131,6 +131,7 @@ class PromSink implements MetricSink {
       this.#counters.get(name)?.reset();
     }
     for (const { name, labels, value } of readings) {
+      if (value === null) continue;
       this.#gauges.get(name)?.set(labels, value);
       this.#counters.get(name)?.inc(labels, value);
     }

@@ -131,7 +131,7 @@ export class Recorder {
     this.#bySource.delete(source);
     this.#series.splice(this.#series.indexOf(series), 1);
     this.#eachPushed(series, (name, labels) => this.#guarded(() => this.#sink.end(name, labels)));
-    this.#guarded(() => this.#sink.endReadings?.(source.kind, series.labels));
+    this.#guarded(() => this.#sink.endReadings?.(readingsOf(series)));
     if (this.#series.length > 0) return;
     for (const [name, listener] of this.#listeners) unsubscribe(name, listener);
   }
@@ -270,31 +270,37 @@ function isSameTerm(a: Leader, b: Leader): boolean {
 
 function readingsOf({ source, labels, suspendedMs }: Series): Reading[] {
   const readings: Reading[] = [];
-  const read = (name: Reading["name"], value: number | boolean | null): void => {
-    if (value !== null) readings.push({ name, labels, value: Number(value) });
-  };
+  const read: Read = (name, value, rest) =>
+    void readings.push({
+      name,
+      labels,
+      value: value === null ? null : Number(value),
+      ...(rest === undefined ? {} : { rest }),
+    });
   const facts = source.kind === "node" ? readNode(source, read) : readGroup(source, read);
-  read("running", facts.running);
-  read("lease_margin_seconds", facts.leastMarginMs === null ? null : facts.leastMarginMs / 1_000);
-  read("presence", facts.presence);
+  read("running", facts.running, 0);
+  const marginSeconds = facts.leastMarginMs === null ? null : facts.leastMarginMs / 1_000;
+  // More than any margin: a low one that stays would warn until the next lease.
+  read("lease_margin_seconds", marginSeconds, facts.leaseTtlMs / 1_000);
+  read("presence", facts.presence, 0);
   read("suspended_seconds_total", (suspendedMs + facts.suspendedForMs) / 1_000);
   return readings;
 }
 
-type Read = (name: Reading["name"], value: number | boolean | null) => void;
+type Read = (name: Reading["name"], value: number | boolean | null, rest?: number) => void;
 
 function readNode(source: Extract<Source, { kind: "node" }>, read: Read): ReturnType<typeof source.read> {
   const facts = source.read();
-  read("is_leader", facts.isLeader);
-  read("has_leader", facts.hasLeader);
+  read("is_leader", facts.isLeader, 0);
+  read("has_leader", facts.hasLeader, 0);
   read("epoch", facts.epoch);
   return facts;
 }
 
 function readGroup(source: Extract<Source, { kind: "group" }>, read: Read): ReturnType<typeof source.read> {
   const facts = source.read();
-  read("resources_owned", facts.owned);
-  // With 0 a member that cannot connect would hide that the others see no owner.
+  read("resources_owned", facts.owned, 0);
+  // The least over the members counts: a 0 of one that does not run would hide what the others see.
   read("resources_unowned", facts.running ? facts.unowned : null);
   return facts;
 }

@@ -1,4 +1,4 @@
-import type { CounterName, HistogramName, PulledName, SourceKind } from "./instruments.ts";
+import type { CounterName, HistogramName, PulledName } from "./instruments.ts";
 
 /** Labels of one series. */
 export type Labels = Readonly<Record<string, string>>;
@@ -11,13 +11,16 @@ export interface MetricSink {
   record(name: HistogramName, labels: Labels, value: number): void;
   /** This series is over. */
   end(name: CounterName | HistogramName, labels: Labels): void;
-  /** So are those that are read, of the source with these labels. Absent: they are gone with the readings. */
-  endReadings?(kind: SourceKind, labels: Labels): void;
+  /** So are the series of these readings, the last ones of a source. Absent: they are gone with the readings. */
+  endReadings?(readings: readonly Reading[]): void;
 }
 
 /** The present value of a series that is read when metrics are collected. */
 export interface Reading {
   readonly name: PulledName;
   readonly labels: Labels;
-  readonly value: number;
+  /** `null`: there is no series. */
+  readonly value: number | null;
+  /** For a sink that cannot end a series: what it shows in place of the last value. Absent: the last value. */
+  readonly rest?: number;
 }

@@ -19,10 +19,14 @@ import {
 } from "@opentelemetry/sdk-trace-base";
 import { expect, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
+import { type GroupFacts, type NodeFacts, register } from "../../src/channels/source.ts";
 import { Node } from "../../src/index.ts";
+import { prometheusMetrics } from "../../src/prometheus.ts";
+import { noLeaseFacts } from "../../src/runtime/lease-watch.ts";
 import { INSTRUMENTS, instruments, PREFIX } from "../../src/telemetry/instruments.ts";
 import { instrument } from "../../src/telemetry.ts";
 import { atEnd } from "../support/at-end.ts";
+import { samplesIn } from "../support/exposition.ts";
 import { freshId } from "../support/fresh-id.ts";
 import { RealGroup } from "../support/group/real-group.ts";
 import { startChildNode } from "../support/node/child-node.ts";
@@ -78,8 +82,7 @@ test("every instrument has its kind, its unit and its buckets; counters and gaug
   atEnd(instrument(node, { meter, tracer: null }));
   const { metrics, pointsOf } = await collect();
   for (const [name, { kind, unit, help, of, label }] of instruments) {
-    if (kind === "histogram" || !of.includes("node") || ["lease_margin_seconds", "presence"].includes(name))
-      continue;
+    if (kind === "histogram" || !of.includes("node") || name === "lease_margin_seconds") continue;
     const metric = metrics.find(({ descriptor }) => descriptor.name === `${PREFIX}${name}`);
     expect(metric?.descriptor).toMatchObject({ description: help, unit: unit === undefined ? "" : "s" });
     expect(metric?.dataPointType).toBe(kind === "gauge" ? DataPointType.GAUGE : DataPointType.SUM);
@@ -133,6 +136,111 @@ test("metrics of a term agree with the node; after the end nothing is counted", 
   await a.leads();
   atEnd(instrument(a.node, { meter, tracer: null }));
   expect((await collect()).of("is_leader")).toBe(1);
+  await a.node.stop();
+  const stopped = await collect();
+  expect([stopped.of("presence"), stopped.of("lease_margin_seconds")]).toEqual([0, QUICK.leaseTtlMs / 1_000]);
+});
+
+const LEASE = noLeaseFacts({ usesPresence: true, leaseTtlMs: 10_000 });
+const HELD = { ...LEASE, running: true, incarnation: "i", presence: true, leastMarginMs: 300 };
+const STOPPED_NODE: NodeFacts = { ...LEASE, isLeader: false, hasLeader: false, role: "stopped", epoch: 0 };
+const LEADER: NodeFacts = {
+  ...STOPPED_NODE,
+  ...HELD,
+  isLeader: true,
+  hasLeader: true,
+  role: "leader",
+  epoch: 7,
+};
+const STOPPED_MEMBER: GroupFacts = { ...LEASE, owned: 0, unowned: 0 };
+const MEMBER: GroupFacts = { ...STOPPED_MEMBER, ...HELD, owned: 3, unowned: 2 };
+
+/** What Prometheus is shown and what a real SDK exports, of a node and a member with these facts. */
+function observed(node: NodeFacts, member: GroupFacts) {
+  const facts = { node, member };
+  const [a, b] = [{}, {}];
+  register(a, { kind: "node", clusterId: "c", nodeId: "a", read: () => facts.node });
+  register(b, { kind: "group", groupId: "g", memberId: "b", read: () => facts.member });
+  const { meter, collect } = metering();
+  const ends = [a, b].map((owner) => instrument(owner, { meter, tracer: null }));
+  for (const end of ends) atEnd(end);
+  const metrics = prometheusMetrics(a, b);
+  const gauges = instruments.filter(([, { kind }]) => kind === "gauge").map(([name]) => name);
+  const scraped = async (): Promise<Record<string, number>> => {
+    const samples = samplesIn((await metrics.text()).body);
+    const shown = gauges.flatMap((gauge) =>
+      samples
+        .filter(({ name }) => name === `${PREFIX}${gauge}`)
+        .map(({ labels, value }) => [key(gauge, labels), value]),
+    );
+    return Object.fromEntries(shown);
+  };
+  const exported = async (): Promise<Record<string, number>> => {
+    const { pointsOf } = await collect();
+    const shown = gauges.flatMap((gauge) =>
+      pointsOf(gauge).map(({ attributes, value }) => [key(gauge, attributes), value]),
+    );
+    return Object.fromEntries(shown);
+  };
+  const end = (): void => {
+    for (const one of ends) one();
+  };
+  return { facts, scraped, exported, end };
+}
+
+const key = (gauge: string, labels: Attributes): string => `${gauge} ${labels["node"]}`;
+
+test("gauges are those that Prometheus is shown; a series that Prometheus loses says that nothing is held", async () => {
+  const { facts, scraped, exported } = observed(STOPPED_NODE, STOPPED_MEMBER);
+  const before = await scraped();
+  expect(await exported()).toEqual(before);
+  Object.assign(facts, { node: LEADER, member: MEMBER });
+  const during = await scraped();
+  expect(during).toMatchObject({
+    "lease_margin_seconds a": 0.3,
+    "lease_margin_seconds b": 0.3,
+    "presence a": 1,
+  });
+  expect(await exported()).toEqual(during);
+  // A minute after the lease of each.
+  Object.assign(facts, {
+    node: { ...LEADER, isLeader: false, leastMarginMs: null },
+    member: { ...MEMBER, leastMarginMs: null },
+  });
+  const margins = { "lease_margin_seconds a": 10, "lease_margin_seconds b": 10 };
+  expect(await exported()).toEqual({ ...(await scraped()), ...margins });
+  Object.assign(facts, { node: STOPPED_NODE, member: STOPPED_MEMBER });
+  expect(await scraped()).toEqual(before);
+  expect(await exported()).toEqual({ ...before, ...margins, "resources_unowned b": 2 });
+  Object.assign(facts, { node: LEADER, member: MEMBER });
+  expect(await exported()).toEqual(during);
+});
+
+test("after the end of an observation no gauge says that the node holds anything", async () => {
+  const { exported, end } = observed(LEADER, MEMBER);
+  await exported();
+  end();
+  expect(await exported()).toEqual({
+    "running a": 0,
+    "running b": 0,
+    "is_leader a": 0,
+    "has_leader a": 0,
+    "epoch a": 7,
+    "lease_margin_seconds a": 10,
+    "lease_margin_seconds b": 10,
+    "presence a": 0,
+    "presence b": 0,
+    "resources_owned b": 0,
+    "resources_unowned b": 2,
+  });
+});
+
+test("a configuration without presence has no series of it, also after the end", async () => {
+  const without = { presence: null, leastMarginMs: null };
+  const { scraped, exported, end } = observed({ ...LEADER, ...without }, { ...MEMBER, ...without });
+  expect(await exported()).toEqual(await scraped());
+  end();
+  expect(Object.keys(await exported()).filter((name) => /presence|margin/.test(name))).toEqual([]);
 });
 
 test("two nodes with the same labels on one meter are two series", async () => {

@@ -44,7 +44,7 @@ test("before its start a node has every series, with 0", async () => {
   for (const [name, { kind, of, label }] of instruments) {
     const ours = samples.filter((sample) => sample.name.startsWith(`${PREFIX}${name}`));
     if (!of.includes("node")) expect(ours).toEqual([]);
-    else if (name === "lease_margin_seconds" || name === "presence") expect(ours).toEqual([]);
+    else if (name === "lease_margin_seconds") expect(ours).toEqual([]);
     else if (label !== undefined)
       expect([...new Set(ours.map(({ labels }) => labels[label.name]))]).toEqual(label.values.node);
     else if (kind !== "histogram") expect(ours).toHaveLength(1);
