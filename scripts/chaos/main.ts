@@ -39,7 +39,8 @@ async function run(options: ChaosOptions): Promise<boolean> {
   const schedule = makeSchedule({ seed, faults, worlds, only });
   const stalls = watchStalls();
   try {
-    const { reports, broken, seconds } = await runWorlds({ worlds: worlds.length, faults, keep }, (place) => {
+    const numbers = options.world === null ? worlds.map((_, index) => index + 1) : [options.world];
+    const { reports, broken, seconds } = await runWorlds({ worlds: numbers, faults, keep }, (place) => {
       const profile = worlds[place.number - 1] as WorldProfile;
       return runWorld({
         ...place,

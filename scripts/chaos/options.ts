@@ -12,6 +12,8 @@ export interface ChaosOptions {
   readonly faults: number;
   readonly seed: number;
   readonly worlds: number;
+  /** Plays only this one of the worlds, from 1. `null`: all. */
+  readonly world: number | null;
   /** `null`: both kinds. */
   readonly servers: 1 | 3 | null;
   readonly leaseMs: number;
@@ -33,6 +35,7 @@ export const USAGE: string = `npm run --silent chaos -- [options]
   --seed N       decides which faults come, in which world, and with which numbers (1)
   --only NAMES   only these faults, separated by commas; --list prints the names
   --worlds N     number of parallel elections, each with its own servers (5)
+  --world N      plays only this one of them, with the faults that it has in a run of all
   --servers 1|3  only worlds with one server, or only clusters of three (both)
   --lease N      leaseTtlMs of the nodes (2000)
   --crash-detection MODE
@@ -53,6 +56,7 @@ export function readOptions(args: readonly string[]): ChaosOptions {
       faults: { type: "string", default: "200" },
       seed: { type: "string", default: "1" },
       worlds: { type: "string", default: "5" },
+      world: { type: "string" },
       servers: { type: "string" },
       lease: { type: "string", default: "2000" },
       "crash-detection": { type: "string" },
@@ -73,10 +77,12 @@ export function readOptions(args: readonly string[]): ChaosOptions {
     throw new Error(
       values.sum ? "--sum needs the report files to add up" : `unexpected argument "${positionals[0]}"`,
     );
+  const worlds = positive("worlds", values.worlds, 1);
   return {
     faults: positive("faults", values.faults, 1),
     seed: positive("seed", values.seed, 0),
-    worlds: positive("worlds", values.worlds, 1),
+    worlds,
+    world: worldOf(values.world, worlds),
     servers: servers === undefined ? null : servers === "1" ? 1 : 3,
     leaseMs: positive("lease", values.lease, 4 * MIN_MARGIN_MS),
     crashDetection: modeNamed(values["crash-detection"]),
@@ -93,6 +99,14 @@ function positive(name: string, text: string, least: number): number {
   const value = Number(text);
   if (Number.isSafeInteger(value) && value >= least) return value;
   throw new Error(`--${name} must be a whole number of at least ${least}, not ${text}`);
+}
+
+function worldOf(text: string | undefined, worlds: number): number | null {
+  if (text === undefined) return null;
+  const world = positive("world", text, 1);
+  if (world > worlds)
+    throw new Error(`--world must be at most ${worlds}, the number of --worlds, not ${text}`);
+  return world;
 }
 
 function modeNamed(text: string | undefined): CrashDetection | null {

@@ -1,5 +1,5 @@
 /** One server or three, three nodes behind proxies, one fault after another. Several worlds run in parallel. */
-import { appendFileSync } from "node:fs";
+import { appendFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { streamName } from "../../src/nats/names.ts";
@@ -24,6 +24,7 @@ import type { ScheduledFault } from "./schedule.ts";
 import { AnswerWatch } from "./servers/answer-watch.ts";
 import { Operator } from "./servers/operator.ts";
 import { createRegister, EMPTY_REGISTER, type RegisterContents, readRegister } from "./servers/register.ts";
+import { replicasText } from "./servers/replicas.ts";
 import { type Servers, STRANGER, userOf } from "./servers/servers.ts";
 
 const NODES = ["a", "b", "c"] as const;
@@ -201,16 +202,23 @@ class ClusterWorld implements World<WorldReport> {
     const message = "a node to lead and write";
     return waitFor(settled, { timeoutMs: SETTLE_MS, intervalMs: POLL_MS, message }).catch(
       async (error: unknown) => {
+        this.#keepServerLogs();
         throw new Error(`${error}; ${await this.#streams()}`, { cause: error });
       },
     );
+  }
+
+  /** For `--keep`. */
+  #keepServerLogs(): void {
+    for (const server of this.#servers.all)
+      writeFileSync(join(this.#options.folder, `${server.name}.log`), `${server.logs().join("\n")}\n`);
   }
 
   /** State of the bucket's and the register's stream, for the error message: no node can lead or write without them. */
   async #streams(): Promise<string> {
     const state = async (stream: string): Promise<string> => {
       const { cluster } = (await this.#operator?.api(`STREAM.INFO.${stream}`)) ?? {};
-      return `${stream}: ${JSON.stringify(cluster)}`;
+      return `${stream}: ${JSON.stringify(cluster)}, stored: ${await replicasText(this.#servers.all, stream)}`;
     };
     const states = await Promise.allSettled([streamName(CLUSTER_ID), STREAM].map(state));
     return states.map((it) => (it.status === "fulfilled" ? it.value : String(it.reason))).join("; ");

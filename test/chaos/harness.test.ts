@@ -53,25 +53,31 @@ describe("a fault", () => {
 });
 
 describe("a run", () => {
-  test("gives each world a number and a folder of its own, and removes the folders", async () => {
+  test("gives each of its worlds a folder of its own, and removes the folders", async () => {
     const folders: string[] = [];
-    const { reports, broken } = await runWorlds({ worlds: 3, faults: 0, keep: null }, async (place) => {
-      expect(existsSync(place.folder)).toBe(true);
-      folders.push(place.folder);
-      return place.number;
-    });
-    expect([reports, broken]).toEqual([[1, 2, 3], []]);
+    const { reports, broken } = await runWorlds(
+      { worlds: [1, 2, 5], faults: 0, keep: null },
+      async (place) => {
+        expect(existsSync(place.folder)).toBe(true);
+        folders.push(place.folder);
+        return place.number;
+      },
+    );
+    expect([reports, broken]).toEqual([[1, 2, 5], []]);
     expect(new Set(folders).size).toBe(3);
     expect(folders.filter((folder) => existsSync(folder))).toEqual([]);
   });
 
   test("says which world has no report, and keeps the reports of the others", async () => {
-    const { reports, broken } = await runWorlds({ worlds: 3, faults: 0, keep: null }, async ({ number }) => {
-      if (number === 2) throw new Error("no nats-server");
-      return number;
-    });
-    expect(reports).toEqual([1, 3]);
-    expect(broken).toEqual(["world 2 gave no report: Error: no nats-server"]);
+    const { reports, broken } = await runWorlds(
+      { worlds: [1, 3, 4], faults: 0, keep: null },
+      async ({ number }) => {
+        if (number === 3) throw new Error("no nats-server");
+        return number;
+      },
+    );
+    expect(reports).toEqual([1, 4]);
+    expect(broken).toEqual(["world 3 gave no report: Error: no nats-server"]);
   });
 });
 

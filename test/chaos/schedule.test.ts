@@ -134,7 +134,14 @@ test("the catalogue excuses no fault that a lease must survive", () => {
 
 describe("arguments", () => {
   test("have defaults", () => {
-    expect(readOptions([])).toMatchObject({ faults: 200, seed: 1, servers: null, only: [], json: false });
+    expect(readOptions([])).toMatchObject({
+      faults: 200,
+      seed: 1,
+      servers: null,
+      world: null,
+      only: [],
+      json: false,
+    });
     expect(readOptions(["--only", "kill, freeze", "--servers", "3"])).toMatchObject({
       only: ["kill", "freeze"],
       servers: 3,
@@ -144,6 +151,7 @@ describe("arguments", () => {
   test.each([
     [["--faults", "0"], /--faults must be a whole number of at least 1, not 0/],
     [["--seed", "x"], /--seed/],
+    [["--world", "6"], /--world must be at most 5, the number of --worlds, not 6/],
     [["--servers", "2"], /--servers must be 1 or 3/],
     [["--only", "kill,nothing"], /unknown fault "nothing"/],
     [["--sum"], /--sum needs the report files/],

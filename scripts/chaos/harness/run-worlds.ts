@@ -18,7 +18,8 @@ export interface WorldPlace {
 }
 
 export interface RunOptions {
-  readonly worlds: number;
+  /** The numbers of the worlds. */
+  readonly worlds: readonly number[];
   /** Over all worlds, for the progress on stderr. */
   readonly faults: number;
   /** Keeps the folder of the run; `null`: it is temporary. */
@@ -53,13 +54,13 @@ export async function runWorlds<Report>(
     },
   });
   try {
-    const places = Array.from({ length: worlds }, (_, index) => placeOf(index + 1));
+    const places = worlds.map(placeOf);
     for (const place of places) mkdirSync(place.folder, { recursive: true });
     const settled = await Promise.allSettled(places.map(runWorld));
     return {
       reports: settled.flatMap((it) => (it.status === "fulfilled" ? [it.value] : [])),
       broken: settled.flatMap((it, index) =>
-        it.status === "rejected" ? [`world ${index + 1} gave no report: ${it.reason}`] : [],
+        it.status === "rejected" ? [`world ${worlds[index]} gave no report: ${it.reason}`] : [],
       ),
       seconds: Math.round((performance.now() - began) / 1000),
     };

@@ -188,7 +188,8 @@ function problemsOf(worlds: readonly WorldReport[], { broken }: RunFacts): strin
         `${where}: ${old.node} (epoch ${old.epoch}, ${crashDetection} ${silenceMs} ms) and ${next.node} (epoch ${next.epoch}) led at once for ${ms.toFixed(3)} ms${bound}, ${under(fault)}`,
       );
     }
-    for (const { isOperators, text } of epochProblems) if (!isOperators) found.push(`${where}: ${text}`);
+    for (const { isOperators, text, atMs } of epochProblems)
+      if (!isOperators) found.push(`${where}: ${text}, ${under(lastFault(world.faults, atMs))}`);
     for (const { cause, atMs, old, next } of falseTakeovers) {
       if (cause !== "none") continue;
       found.push(
@@ -252,7 +253,7 @@ function notesOf(
     notes.push(
       "no cable and packet faults: they need Linux and root; proxies swallow the bytes of lost hosts",
     );
-  if (faults.length < options.faults)
+  if (options.world === null && faults.length < options.faults)
     notes.push(`${options.faults} faults were scheduled, ${faults.length} were injected`);
   return notes;
 }
