@@ -293,7 +293,7 @@ function readNode(source: Extract<Source, { kind: "node" }>, read: Read): Return
   const facts = source.read();
   read("is_leader", facts.isLeader, 0);
   read("has_leader", facts.hasLeader, 0);
-  read("epoch", facts.epoch);
+  read("epoch", facts.epoch, 0);
   return facts;
 }
 

@@ -12,8 +12,16 @@ import { observabilityFiles } from "../../examples/observability/source/files.ts
 import { metricNames } from "../../examples/observability/source/names.ts";
 import { alertRules, prometheusYml, recordingRules } from "../../examples/observability/source/prometheus.ts";
 import { recordings } from "../../examples/observability/source/recording.ts";
+import { HOOK_LIMIT_SECONDS } from "../../examples/observability/source/thresholds.ts";
 import { REAL, times } from "../../examples/observability/source/time.ts";
+import {
+  SERVER_METRICS,
+  type ServerMetricName,
+  serverLabels,
+  serverMetric,
+} from "../../src/doctor/exporter/metrics.ts";
 import { findProgram } from "../../src/system/find-program.ts";
+import { INSTRUMENTS, instruments, PREFIX } from "../../src/telemetry/instruments.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 const FOLDER = join(ROOT, "examples/observability");
@@ -121,6 +129,66 @@ test("rules, cases and dashboards use only metrics that are exported", () => {
   ].flatMap((text) => text.match(/(?<![\w:])(?:nats_leader|bridge)_\w+/g) ?? []);
   expect(new Set(used).size).toBeGreaterThan(50);
   expect([...new Set(used)].filter((name) => !known.has(name))).toEqual([]);
+});
+
+/** The labels that a metric of nodes or servers has, with all values where they are a closed set; `null`: another metric. */
+function labelsOf(metric: string): ReadonlyMap<string, readonly string[] | null> | null {
+  const open = (names: readonly string[]): [string, null][] => names.map((name) => [name, null]);
+  const found = instruments.find(
+    ([name]) => `${PREFIX}${name}` === metric.replace(/_(bucket|count|sum)$/, ""),
+  );
+  if (found !== undefined) {
+    const [, { of, label, kind }] = found;
+    const own = of.map((source) => (source === "node" ? "cluster" : "group"));
+    const values = of.flatMap((source) => label?.values[source] ?? []);
+    return new Map<string, readonly string[] | null>([
+      ...open([...own, "node", "twin", ...(kind === "histogram" ? ["le"] : []), "job", "instance"]),
+      ...(label === undefined ? [] : [[label.name, values] as [string, readonly string[]]]),
+    ]);
+  }
+  const name = (Object.keys(SERVER_METRICS) as ServerMetricName[]).find(
+    (one) => serverMetric(one) === metric,
+  );
+  return name === undefined ? null : new Map(open([...serverLabels(name), "job", "instance"]));
+}
+
+test("rules, cases and dashboards ask for labels and values that the metrics have", () => {
+  const texts = [
+    ...recordings(REAL).map(({ expr }) => expr),
+    ...alerts.flatMap(({ expr, fires, alsoFires = {}, quiet }) => [
+      expr,
+      ...[fires, ...Object.values(alsoFires), quiet].flatMap(({ series }) => Object.keys(series)),
+    ]),
+    ...dashboardQueries("1m").map(({ expr }) => expr),
+  ];
+  const wrong: string[] = [];
+  let seen = 0;
+  for (const text of texts) {
+    const metrics = [...text.matchAll(/(?<![\w:])(nats_leader_\w+)(?:\{([^}]*)\})?/g)];
+    const known = metrics.map(([, metric = ""]) => labelsOf(metric));
+    for (const [index, [, metric, selector = ""]] of metrics.entries())
+      for (const [, label = "", operator = "", value = ""] of selector.matchAll(
+        /(\w+)(=~|!~|!=|=)"([^"]*)"/g,
+      )) {
+        const labels = known[index];
+        const values = labels?.get(label) ?? null;
+        const asked = operator.endsWith("~") ? value.split("|") : [value];
+        const isKnown =
+          values === null || value.startsWith("$") || asked.every((one) => values.includes(one));
+        if (labels?.has(label) !== true || !isKnown) wrong.push(`${metric} ${label}=${value}: ${text}`);
+        seen += 1;
+      }
+    for (const [, list = ""] of text.matchAll(/\b(?:by|on) \(([^)]*)\)/g))
+      for (const label of list.split(", "))
+        if (metrics.length > 0 && !known.some((labels) => labels?.has(label) === true))
+          wrong.push(`by ${label}: ${text}`);
+  }
+  expect(seen).toBeGreaterThan(100);
+  expect(wrong).toEqual([]);
+});
+
+test("the limit of slow hooks is a bound of their histogram", () => {
+  expect(INSTRUMENTS.hook_duration_seconds.buckets).toContain(HOOK_LIMIT_SECONDS);
 });
 
 test("panels have a place of their own, a text, and queries; dashboards have an identity", () => {

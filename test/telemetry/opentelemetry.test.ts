@@ -225,7 +225,7 @@ test("after the end of an observation no gauge says that the node holds anything
     "running b": 0,
     "is_leader a": 0,
     "has_leader a": 0,
-    "epoch a": 7,
+    "epoch a": 0,
     "lease_margin_seconds a": 10,
     "lease_margin_seconds b": 10,
     "presence a": 0,

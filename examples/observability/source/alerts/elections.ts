@@ -128,7 +128,8 @@ export function electionAlerts(times: Times): readonly Alert[] {
       expr: `${hasLeader} == 0 and on (cluster) ${leaders} > 0`,
       holdSeconds: 60,
       summary: "Node {{ $labels.node }} of cluster {{ $labels.cluster }} sees no leader, and there is one",
-      meaning: "This node is cut off from NATS, or uses another account or JetStream domain than the leader.",
+      meaning:
+        "This node is cut off from NATS, or uses another account or JetStream domain than the leader. Or it has been stopped, in a process that goes on.",
       firstStep: "`nats-leader status --self` on that host, and its log: which server is it connected to?",
       fires: {
         series: {
@@ -230,7 +231,7 @@ export function electionAlerts(times: Times): readonly Alert[] {
           [`${node("running")}${of("a")}`]: steady(1, 600),
           [`${node("running")}${of("b")}`]: steady(0, 600),
           [`${node("presence")}${of("a")}`]: steady(0, 600),
-          // It has stopped: an SDK of OpenTelemetry repeats its last value.
+          // It has stopped.
           [`${node("presence")}${of("b")}`]: steady(0, 600),
         },
         atSeconds: 330,
@@ -270,7 +271,8 @@ export function electionAlerts(times: Times): readonly Alert[] {
     {
       name: "NatsLeaderHookSlow",
       severity: "warning",
-      expr: `increase(${hook}_count[${range(600)}]) - ignoring (le) increase(${hook}_bucket{le="${HOOK_LIMIT_SECONDS}"}[${range(600)}]) > 0`,
+      // Prometheus 3 stores the bound 5 as "5.0".
+      expr: `increase(${hook}_count[${range(600)}]) - max without (le) (increase(${hook}_bucket{le=~"${HOOK_LIMIT_SECONDS}([.]0)?"}[${range(600)}])) > 0`,
       holdSeconds: 0,
       summary: `The hook {{ $labels.hook }} of node {{ $labels.node }} (${WHERE}) takes long`,
       meaning: `A hook took longer than ${HOOK_LIMIT_SECONDS} s. Hooks run one after the other: work of a new leader begins after onBecomeLeader.`,
@@ -285,6 +287,22 @@ export function electionAlerts(times: Times): readonly Alert[] {
         },
         atSeconds: 500,
         labels: [{ ...A, hook: "onBecomeLeader" }],
+      },
+      alsoFires: {
+        "the bounds are those of Prometheus 3": {
+          series: {
+            [`${hook}_count${of("a", ',hook="onBecomeLeader"')}`]: [
+              { seconds: 300, from: 3 },
+              { seconds: 300, from: 4 },
+            ],
+            [`${hook}_bucket${of("a", `,hook="onBecomeLeader",le="${HOOK_LIMIT_SECONDS}.0"`)}`]: steady(
+              3,
+              600,
+            ),
+          },
+          atSeconds: 500,
+          labels: [{ ...A, hook: "onBecomeLeader" }],
+        },
       },
       quiet: {
         series: {

@@ -10,7 +10,12 @@ export function groupAlerts({ range }: Times): readonly Alert[] {
   const unowned = node("resources_unowned");
   const running = node("running");
   const owned = node("resources_owned");
+  /** A member that has stopped owns 0, and has no share. */
+  const share = `(${owned} and ${running} == 1)`;
   const moves = node("moves_total");
+  const runs = Object.fromEntries(
+    ["a", "b", "c"].map((member) => [`${running}${of(member)}`, steady(1, 900)]),
+  );
   return [
     {
       name: "NatsLeaderResourceUnowned",
@@ -84,7 +89,7 @@ export function groupAlerts({ range }: Times): readonly Alert[] {
     {
       name: "NatsLeaderGroupUneven",
       severity: "warning",
-      expr: `max by (group) (${owned}) > 2 * avg by (group) (${owned}) and max by (group) (${owned}) - min by (group) (${owned}) > 2`,
+      expr: `max by (group) ${share} > 2 * avg by (group) ${share} and max by (group) ${share} - min by (group) ${share} > 2`,
       holdSeconds: 600,
       summary: "The resources of group {{ $labels.group }} are spread unevenly",
       meaning:
@@ -92,6 +97,7 @@ export function groupAlerts({ range }: Times): readonly Alert[] {
       firstStep: "`nats-leader group ID`: is a member draining, does it refuse resources, do moves not end?",
       fires: {
         series: {
+          ...runs,
           [`${owned}${of("a")}`]: steady(10, 900),
           [`${owned}${of("b")}`]: steady(1, 900),
           [`${owned}${of("c")}`]: steady(1, 900),
@@ -99,11 +105,18 @@ export function groupAlerts({ range }: Times): readonly Alert[] {
         atSeconds: 660,
         labels: [GROUP],
       },
+      // Of six members three have stopped, in processes that go on.
       quiet: {
         series: {
-          [`${owned}${of("a")}`]: steady(2, 900),
-          [`${owned}${of("b")}`]: steady(0, 900),
-          [`${owned}${of("c")}`]: steady(0, 900),
+          ...runs,
+          [`${owned}${of("a")}`]: steady(4, 900),
+          [`${owned}${of("b")}`]: steady(4, 900),
+          [`${owned}${of("c")}`]: steady(4, 900),
+          ...Object.fromEntries(
+            ["d", "e", "f"].flatMap((member) =>
+              [running, owned].map((name) => [`${name}${of(member)}`, steady(0, 900)]),
+            ),
+          ),
         },
         atSeconds: 660,
       },
@@ -111,7 +124,7 @@ export function groupAlerts({ range }: Times): readonly Alert[] {
     {
       name: "NatsLeaderGroupMovesOften",
       severity: "warning",
-      expr: `sum by (group) (increase(${moves}{reason="${REASONS.claimed}"}[${range(600)}])) > 5 * sum by (group) (${owned})`,
+      expr: `sum by (group) (increase(${moves}{reason="${REASONS.claimed}"}[${range(600)}])) > 5 * max_over_time(sum by (group) (${owned})[${range(600)}:])`,
       holdSeconds: 0,
       summary: "The resources of group {{ $labels.group }} move all the time",
       meaning:
@@ -125,13 +138,18 @@ export function groupAlerts({ range }: Times): readonly Alert[] {
         atSeconds: 900,
         labels: [GROUP],
       },
+      // The only member has claimed each once, and has stopped.
       quiet: {
         series: {
           [`${moves}${of("a", ',reason="claimed"')}`]: [
             { seconds: 450, from: 0 },
             { seconds: 450, from: 6 },
           ],
-          [`${owned}${of("a")}`]: steady(6, 900),
+          [`${owned}${of("a")}`]: [
+            { seconds: 450, from: 0 },
+            { seconds: 400, from: 6 },
+            { seconds: 50, from: 0 },
+          ],
         },
         atSeconds: 900,
       },

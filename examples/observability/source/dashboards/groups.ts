@@ -32,8 +32,8 @@ export const groups: Dashboard = {
     {
       title: "Members",
       kind: "stat",
-      text: "Members that are scraped.",
-      queries: [{ expr: `count by (group) (${q("resources_owned")})`, legend: "{{group}}" }],
+      text: "Members that run, of those that are scraped.",
+      queries: [{ expr: `sum by (group) (${q("running")})`, legend: "{{group}}" }],
       unit: "none",
       width: 8,
     },
