@@ -1,4 +1,5 @@
 /** Health of the servers of a plan, read from their monitoring ports. */
+import { parseVersion } from "../../src/nats/api/server-version.ts";
 import {
   type Monitored,
   missingInCluster,
@@ -42,6 +43,12 @@ export async function readHealth(server: PlannedServer): Promise<ServerHealth> {
     metaLeader: metaLeader ?? null,
     connections: typeof varz["connections"] === "number" ? varz["connections"] : null,
   };
+}
+
+/** The versions of the servers that answer. */
+export async function readVersions(servers: readonly PlannedServer[]): Promise<string[]> {
+  const infos = await Promise.all(servers.map(({ clientPort }) => readInfo("127.0.0.1", clientPort, ASK_MS)));
+  return infos.flatMap((info) => info?.version ?? []).filter((version) => parseVersion(version) !== null);
 }
 
 /** Why the next server must not be started yet; undefined if it may. */

@@ -2,6 +2,7 @@
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { messageOf } from "../../../src/errors.ts";
+import { parseVersion } from "../../../src/nats/api/server-version.ts";
 import { DeployError } from "../errors.ts";
 import { type Json, objectOf } from "../migrate/api.ts";
 import type { Contents } from "../migrate/contents.ts";
@@ -38,6 +39,8 @@ function withEnding(names: readonly string[], ending: string): string[] {
 
 export interface Manifest {
   readonly at: string;
+  /** The newest nats-server of the cluster. Absent in older backups. */
+  readonly natsServer?: string;
   readonly streams: readonly ManifestStream[];
 }
 
@@ -57,14 +60,14 @@ export interface ManifestStream {
 export async function writeArchive(
   parent: string,
   now: number,
-  fill: (folder: string) => Promise<readonly ManifestStream[]>,
+  fill: (folder: string) => Promise<Pick<Manifest, "natsServer" | "streams">>,
 ): Promise<{ readonly folder: string; readonly manifest: Manifest }> {
   await remove(parent, partial(await readdir(parent)));
   const folder = join(parent, nameAt(now));
   const draft = `${folder}${PARTIAL}`;
   try {
     await mkdir(draft, { mode: 0o700 });
-    const manifest: Manifest = { at: new Date(now).toISOString(), streams: await fill(draft) };
+    const manifest: Manifest = { at: new Date(now).toISOString(), ...(await fill(draft)) };
     await writeFile(join(draft, MANIFEST), `${JSON.stringify(manifest, null, 2)}\n`, { mode: 0o600 });
     await rename(draft, folder);
     return { folder, manifest };
@@ -131,24 +134,29 @@ async function readObject(folder: string, file: string): Promise<Json> {
   throw new DeployError(`${folder} is no complete backup: its ${file} has no object`);
 }
 
-export async function writeSaved({ dir, info, contents }: SavedStream): Promise<void> {
+export async function writeSaved({ dir, info, contents }: Omit<SavedStream, "takenBy">): Promise<void> {
   const plain = contents === null ? null : { ...contents, aging: contents.aging && [...contents.aging] };
   await writeFile(join(dir, CONTENTS), JSON.stringify({ info, contents: plain }), { mode: 0o600 });
 }
 
 /** @param only Names of streams. @default all */
 export async function readSaved(folder: string, only?: readonly string[]): Promise<SavedStream[]> {
-  const { streams } = await readManifest(folder);
+  const { streams, natsServer } = await readManifest(folder);
+  const takenBy = natsServer === undefined || parseVersion(natsServer) === null ? null : natsServer;
   const names = streams.map(({ name }) => name);
   const unknown = only?.find((name) => !names.includes(name));
   if (unknown !== undefined)
     throw new DeployError(`${folder} has no stream ${unknown}; it has ${names.join(", ") || "none"}`);
   const wanted = streams.filter(({ name }) => only === undefined || only.includes(name));
-  return Promise.all(wanted.map((stream) => readSavedStream(folder, stream)));
+  const saved = await Promise.all(wanted.map((stream) => readSavedStream(folder, stream)));
+  return saved.map((stream) => ({ ...stream, takenBy }));
 }
 
 /** Rejects what is damaged before a stream of the backup is restored. The server checks the data. */
-async function readSavedStream(folder: string, { name, bytes }: ManifestStream): Promise<SavedStream> {
+async function readSavedStream(
+  folder: string,
+  { name, bytes }: ManifestStream,
+): Promise<Omit<SavedStream, "takenBy">> {
   const dir = join(folder, name);
   await readObject(folder, join(name, INFO_FILE));
   const data = join(name, DATA_FILE);

@@ -3,14 +3,17 @@ import { join } from "node:path";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { connect } from "@nats-io/transport-node";
 import { messageOf } from "../../../src/errors.ts";
+import { compareVersions } from "../../../src/testing/server/find/versions.ts";
 import { startNatsCluster, startNatsServer } from "../../../src/testing.ts";
 import type { Running, Say } from "../deployment.ts";
 import { DeployError, isFault } from "../errors.ts";
+import { readVersions } from "../health.ts";
 import { type Control, Interrupted } from "../interrupt.ts";
 import { objectOf } from "../migrate/api.ts";
 import { readContents } from "../migrate/contents.ts";
 import { forgetJournal, type Journal, readJournal, writeJournal } from "../migrate/journal.ts";
 import { leaveMemory } from "../migrate/kinds.ts";
+import { refuseUnreadable } from "../migrate/readable.ts";
 import { readSavedState, saveStream } from "../migrate/snapshot.ts";
 import { connectDeployed } from "../migrate/source.ts";
 import { fingerprintOf, readInfo, readInfos } from "../migrate/stream-info.ts";
@@ -60,7 +63,8 @@ export async function backUp(
         say(`${name}: saved, ${messages} messages up to sequence ${lastSequence}${exact ? "" : ", in use"}`);
         saved.push(one);
       }
-      return saved;
+      const natsServer = (await readVersions(running.servers)).sort(compareVersions).at(-1);
+      return { ...(natsServer !== undefined && { natsServer }), streams: saved };
     });
     return { folder, streams: manifest.streams };
   } catch (error) {
@@ -113,6 +117,7 @@ export async function drill(
     size === 1 ? await startNatsServer(options) : await startNatsCluster({ ...options, size });
   const nats = await connect({ servers: "urls" in servers ? [...servers.urls] : servers.url });
   try {
+    await refuseUnreadable(saved, nats.info === undefined ? [] : [nats.info.version], say);
     return await restoreToScratch(nats, saved, size, { say, signal });
   } finally {
     await nats.close();
@@ -147,6 +152,7 @@ export async function restoreBackup(
   const nats = await connectDeployed(state, running);
   try {
     await refuseTaken(nats, saved);
+    await refuseUnreadable(saved, await readVersions(running.servers), say);
     await writeJournal(state, journal);
     const copied = await restore(state, journal, { nats, saved, replicas: 1, say, signal });
     await forgetJournal(state);

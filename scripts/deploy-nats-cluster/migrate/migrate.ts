@@ -14,6 +14,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf } from "../../../src/errors.ts";
 import { prepare, Running, refuseTakenPorts, type Say } from "../deployment.ts";
 import { DeployError, systemCode } from "../errors.ts";
+import { readVersions } from "../health.ts";
 import { type Control, Interrupted } from "../interrupt.ts";
 import { DEFAULT_PORT_BASE, planServers, portsOf } from "../plan.ts";
 import type { Asked } from "../remembered.ts";
@@ -22,6 +23,7 @@ import { readContents } from "./contents.ts";
 import { electionsAmong, refuseRunningNodes } from "./elections.ts";
 import { forgetJournal, type Journal, readJournal, unfinished, writeJournal } from "./journal.ts";
 import { leaveMemory, noteUnusualSettings } from "./kinds.ts";
+import { refuseUnreadable } from "./readable.ts";
 import { saveStream } from "./snapshot.ts";
 import {
   connectDeployed,
@@ -199,7 +201,8 @@ async function save(
     const dir = join(backup.folder, info.name);
     const bytes = await saveStream(nats, info.name, dir, signal);
     say(`${info.name}: saved, ${bytes} bytes`);
-    saved.push({ info, contents: await readContents(nats, info, signal), dir });
+    const takenBy = nats.info?.version ?? null;
+    saved.push({ info, contents: await readContents(nats, info, signal), dir, takenBy });
   }
   await refuseChanged(source, infos);
   return saved;
@@ -268,6 +271,7 @@ async function fill(
   let streams: readonly Copied[];
   try {
     await refuseTaken(nats, saved);
+    await refuseUnreadable(saved, await readVersions(filled.servers), say);
     streams = await restore(state, journal, { nats, saved, replicas: options.replicas, say, signal });
   } finally {
     await nats.close();

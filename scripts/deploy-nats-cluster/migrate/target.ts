@@ -20,6 +20,8 @@ export interface SavedStream {
   readonly contents: Contents | null;
   /** Folder of the snapshot. */
   readonly dir: string;
+  /** The nats-server that took the snapshot, or a newer one of the same cluster. `null`: the backup is from before this was recorded. */
+  readonly takenBy: string | null;
 }
 
 /** A stream that is complete in the target cluster. */
@@ -203,9 +205,11 @@ async function untilCluster(
         last = error instanceof Error ? error.message : error;
       });
       if (info === undefined) return undefined;
+      const wanted = Number(objectOf(info["config"])["num_replicas"]);
+      // A nats-server before 2.10 that is in no cluster names none.
+      if (info["cluster"] === undefined && wanted === 1) return wanted;
       const cluster = objectOf(info["cluster"]);
       last = cluster;
-      const wanted = Number(objectOf(info["config"])["num_replicas"]);
       return cluster["leader"] !== undefined && holds(cluster, wanted) ? wanted : undefined;
     },
     { timeoutMs: CURRENT_MS, everyMs: 50, signal },
