@@ -33,14 +33,6 @@ export class CliError extends Error {
   }
 }
 
-export function noLeader(clusterId: string): CliError {
-  return new CliError(
-    EXIT.noLeader,
-    "NO_LEADER",
-    `cluster "${clusterId}" has no leader; "nats-leader nodes" shows which nodes compete`,
-  );
-}
-
 export function exitCodeOf(error: unknown): number {
   if (error instanceof CliError) return error.exitCode;
   if (!(error instanceof ClusterError)) return EXIT.error;

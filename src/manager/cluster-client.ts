@@ -8,7 +8,7 @@ import { type NodeOptions, resolveOptions } from "../config/resolve.ts";
 import type { LeaseRecord } from "../election/types.ts";
 import { ClusterError } from "../errors.ts";
 import { printable } from "../log/printable.ts";
-import { jsToClusterError, parseObject } from "../nats/api/js-api.ts";
+import { parseObject } from "../nats/api/js-api.ts";
 import { jsonBody, RequestFailure, request } from "../nats/api/request.ts";
 import { connectNats, type NatsLink } from "../nats/connection/connection.ts";
 import { ConnectionMonitor } from "../nats/connection/connection-monitor.ts";
@@ -17,6 +17,7 @@ import { decodeStatus } from "../nats/service/status-codec.ts";
 import { choose, statusesOf, TARGET_HEADER } from "../nats/service/twins.ts";
 import type { PeerStatus } from "../runtime/backend.ts";
 import { MAX_TIMER_MS } from "../runtime/waiting.ts";
+import { commandError } from "./command-error.ts";
 import { type LeaseView, readLeaseView } from "./lease-view.ts";
 
 /** Pause between status requests to a node that is about to lead. */
@@ -388,7 +389,7 @@ export class ClusterClient {
     } catch (thrown) {
       const kind = thrown instanceof RequestFailure ? thrown.kind : null;
       if (kind === "timeout" || kind === "no-responders") return kind;
-      throw jsToClusterError(thrown, `send a request to ${subject}`);
+      throw commandError(this.monitor, thrown, `send a request to ${subject}`, this);
     }
   }
 }

@@ -1,12 +1,13 @@
 /** Lists the nodes of a cluster: discovers them through `$SRV` and requests the status of each. Writes nothing. */
 
-import { asObject, type JsonObject, jsToClusterError, parseObject } from "../nats/api/js-api.ts";
+import { asObject, type JsonObject, parseObject } from "../nats/api/js-api.ts";
 import { requestMany } from "../nats/api/request-many.ts";
 import { isId, isVersion } from "../nats/identity.ts";
 import { serviceName } from "../nats/names.ts";
 import { readStatus } from "../nats/service/status-codec.ts";
 import type { PeerStatus, Standby } from "../runtime/backend.ts";
 import type { ClusterClient, Situation } from "./cluster-client.ts";
+import { commandError } from "./command-error.ts";
 import { type LeaseHealth, leaseHealthOf } from "./lease-health.ts";
 
 /** After this time without an answer, all nodes count as having answered, if no more are expected. */
@@ -137,7 +138,7 @@ async function askAll(client: ClusterClient, subject: string, expected = 0): Pro
     const bodies = await requestMany(client.monitor.connection, subject, options);
     return bodies.map(parseObject).filter((info) => info !== null);
   } catch (thrown) {
-    throw jsToClusterError(thrown, "list the nodes");
+    throw commandError(client.monitor, thrown, "list the nodes", client);
   }
 }
 

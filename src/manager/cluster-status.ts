@@ -58,6 +58,8 @@ export interface LeaseStatus {
 /** What could be read, and why the rest could not. */
 export interface View {
   readonly status: ClusterStatus;
+  /** The cluster has no bucket: its id may be mistyped. */
+  readonly bucketMissing: boolean;
   readonly leaseError: Error | null;
   readonly daemonError: Error | null;
 }
@@ -92,7 +94,8 @@ export async function viewOf(client: ClusterClient, nodeId: string | null): Prom
   const daemonError = daemon.status === "fulfilled" ? null : asError(daemon.reason);
   const status = statusOf(client.clusterId, nodeId, situation, answer);
   const error = (leaseError ?? daemonError)?.message ?? null;
-  return { status: { ...status, error }, leaseError, daemonError };
+  const bucketMissing = situation?.lease.exists === false;
+  return { status: { ...status, error }, bucketMissing, leaseError, daemonError };
 }
 
 function statusOf(

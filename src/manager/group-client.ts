@@ -3,7 +3,7 @@ import type { Msg } from "@nats-io/transport-node";
 import { ClusterError } from "../errors.ts";
 import type { GroupEntry } from "../group/core/types.ts";
 import { printable } from "../log/printable.ts";
-import { callApi, isJsError, JsCode, jsToClusterError, parseObject } from "../nats/api/js-api.ts";
+import { callApi, isJsError, JsCode, parseObject } from "../nats/api/js-api.ts";
 import { jsonBody, RequestFailure, request } from "../nats/api/request.ts";
 import { readBulk } from "../nats/group/bulk-read.ts";
 import { groupRepublish } from "../nats/group/group-bucket.ts";
@@ -18,6 +18,7 @@ import {
 } from "../nats/names.ts";
 import { accountIds } from "./account-ids.ts";
 import type { ClusterClient } from "./cluster-client.ts";
+import { commandError } from "./command-error.ts";
 
 /** An entry, and when the server stored it: Unix milliseconds by its clock. */
 export interface StoredEntry {
@@ -92,7 +93,7 @@ export async function readGroupUpdate(
     return { created, entries, upTo, now, whole: known === null };
   } catch (thrown) {
     if (isJsError(thrown, JsCode.streamNotFound)) return null;
-    throw failed(client, thrown, `read bucket ${groupBucketName(groupId)}`, groupId);
+    throw commandError(client.monitor, thrown, `read bucket ${groupBucketName(groupId)}`, { groupId });
   }
 }
 
@@ -123,7 +124,7 @@ export async function groupIds(client: ClusterClient): Promise<string[]> {
   try {
     return (await accountIds(client)).groups;
   } catch (thrown) {
-    throw failed(client, thrown, "list the streams of this account", "ID");
+    throw commandError(client.monitor, thrown, "list the streams of this account", { groupId: "ID" });
   }
 }
 
@@ -164,17 +165,6 @@ export async function askMember(
       const waited = `${member} did not answer within ${Math.round(timeoutMs)} ms; ${hint}`;
       throw new ClusterError("NO_CONNECTION", waited, { recoverable: true });
     }
-    throw failed(client, thrown, `send a request to ${subject}`, groupId);
+    throw commandError(client.monitor, thrown, `send a request to ${subject}`, { groupId });
   }
-}
-
-/** As `jsToClusterError()`. A denial names one subject of several that the command needs, so it also names the role that has them all. */
-function failed({ monitor }: ClusterClient, thrown: unknown, doing: string, groupId: string): ClusterError {
-  const error = jsToClusterError(thrown, doing);
-  if (error.code !== "AUTHORIZATION") return error;
-  const where = monitor.domain === null ? "" : ` --domain ${monitor.domain}`;
-  const prints = `"nats-leader permissions operator --group ${groupId}${where}"`;
-  return new ClusterError("AUTHORIZATION", `${error.message} (${prints} prints all that this takes)`, {
-    cause: thrown,
-  });
 }

@@ -1,10 +1,11 @@
 /** Reads past terms. Creates no consumer and writes nothing. */
 import { EPOCH_SLACK } from "../election/epochs.ts";
-import { asObject, isJsError, JsCode, jsToClusterError, parseObject } from "../nats/api/js-api.ts";
+import { asObject, isJsError, JsCode, parseObject } from "../nats/api/js-api.ts";
 import { getMessage } from "../nats/api/stored-message.ts";
 import { findStream } from "../nats/api/streams.ts";
 import { historyStream } from "../nats/names.ts";
 import type { ClusterClient, Situation } from "./cluster-client.ts";
+import { commandError } from "./command-error.ts";
 import { type HistoryEntry, NO_COURSE, type PastTerm, parseHistoryEntry, termsOf } from "./history-record.ts";
 
 /** Number of messages that are requested concurrently. */
@@ -84,6 +85,6 @@ async function readEntries(
   } catch (thrown) {
     // Deleted since it was found.
     if (isJsError(thrown, JsCode.streamNotFound)) return null;
-    throw jsToClusterError(thrown, `read stream ${stream}`);
+    throw commandError(client.monitor, thrown, `read stream ${stream}`, client);
   }
 }

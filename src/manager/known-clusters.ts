@@ -24,6 +24,11 @@ export async function knownClusters({ monitor, timeoutMs }: ClusterClient): Prom
 /** In brackets after a blank, and at most five; `""` for none. */
 export function clustersText(ids: readonly string[]): string {
   if (ids.length === 0) return "";
+  return ` (this account has the ${named("cluster", ids)})`;
+}
+
+/** Such as `clusters a, b`; at most five ids. */
+export function named(what: string, ids: readonly string[]): string {
   const more = ids.length > MAX_NAMED ? ", ..." : "";
-  return ` (this account has the clusters ${ids.slice(0, MAX_NAMED).join(", ")}${more})`;
+  return `${what}${ids.length === 1 ? "" : "s"} ${ids.slice(0, MAX_NAMED).join(", ")}${more}`;
 }

@@ -1,11 +1,12 @@
 /** Reads the lease from outside: its holder and the age of its record. Writes nothing. */
 import type { LeaseEntry } from "../election/types.ts";
-import { callApi, isJsError, JsCode, type JsonObject, jsToClusterError } from "../nats/api/js-api.ts";
+import { callApi, isJsError, JsCode, type JsonObject } from "../nats/api/js-api.ts";
 import { getMessage } from "../nats/api/stored-message.ts";
 import type { ConnectionMonitor } from "../nats/connection/connection-monitor.ts";
 import { decodeStored } from "../nats/lease/record-codec.ts";
 import { parseStreamInfo } from "../nats/lease/stream-config.ts";
 import { bucketName, leaseSubject, streamName } from "../nats/names.ts";
+import { commandError } from "./command-error.ts";
 
 /** For display of a record without `ttl_ms` in a bucket without max-age, which no known implementation writes. */
 const ASSUMED_TTL_MS = 10_000;
@@ -57,7 +58,7 @@ export async function readLeaseView(
     return { exists: true, created, republish, entry, ageMs: ageOf(found.storedAt, answer), ttlMs };
   } catch (thrown) {
     if (isJsError(thrown, JsCode.streamNotFound)) return NOTHING;
-    throw jsToClusterError(thrown, `read the lease in bucket ${bucketName(clusterId)}`);
+    throw commandError(monitor, thrown, `read the lease in bucket ${bucketName(clusterId)}`, { clusterId });
   }
 }
 

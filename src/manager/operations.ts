@@ -30,7 +30,7 @@ export async function handOver(
   const started = performance.now();
   const target = await client.askStatus(nodeId);
   if (target === "silent") throw silentDaemon(client, nodeId);
-  if (target === "absent") throw noDaemon(client, nodeId);
+  if (target === "absent") throw await noDaemon(client, nodeId);
   if (target.status.competes === false) {
     throw new ClusterError(
       "HANDOVER_REFUSED",
@@ -205,20 +205,26 @@ async function requireDaemon(client: ClusterClient, nodeId: string): Promise<voi
 
 /** Without a bucket and a daemon, the cluster id may be mistyped, or the account be another one. */
 async function unknownCluster(client: ClusterClient, nodeId: string): Promise<ClusterError> {
-  const { clusterId } = client;
-  const others = clustersText(await knownClusters(client));
   return new ClusterError(
     "BUCKET_MISSING",
-    `there is no cluster "${clusterId}": it has no bucket, and no daemon of node "${nodeId}" answers in it. Check the cluster ` +
-      `id${others} and the account; for a new cluster, start a node, which creates the bucket`,
+    `there is no cluster "${client.clusterId}": it has no bucket, and no daemon of node "${nodeId}" answers in it. ` +
+      (await noBucketTodo(client)),
     { recoverable: true },
   );
 }
 
-function noDaemon(client: ClusterClient, nodeId: string): ClusterError {
+/** The remedy for a cluster without a bucket. */
+export async function noBucketTodo(client: ClusterClient): Promise<string> {
+  const others = clustersText(await knownClusters(client));
+  return `Check the cluster id${others} and the account; for a new cluster, start a node, which creates the bucket`;
+}
+
+async function noDaemon(client: ClusterClient, nodeId: string): Promise<ClusterError> {
+  const lease = await client.lease().catch(() => null);
+  const missing = lease?.exists === false ? `. The cluster has no bucket. ${await noBucketTodo(client)}` : "";
   return new ClusterError(
     "NO_CONNECTION",
-    `node "${nodeId}" of cluster "${client.clusterId}" does not answer: start it with "nats-leader daemon"`,
+    `node "${nodeId}" of cluster "${client.clusterId}" does not answer: start it with "nats-leader daemon"${missing}`,
     { recoverable: true },
   );
 }

@@ -109,9 +109,19 @@ describe("queries", () => {
       daemon: "not running",
       lease: null,
     });
-    expect(await cli(["transfer", "b", ...reachable])).toMatchObject({
-      code: 3,
-      stderr: expect.stringContaining('"nats-leader nodes" shows'),
+    const todo = /has no bucket\. Check the cluster id .*and the account; for a new cluster, start a node/;
+    for (const command of [["status"], ["nodes"], ["stepdown"], ["transfer", "b"]])
+      expect(await cli([...command, ...reachable])).toMatchObject({
+        code: 3,
+        stderr: expect.stringMatching(todo),
+      });
+    expect(await cli(["promote", ...reachable])).toMatchObject({
+      code: 4,
+      stderr: expect.stringMatching(todo),
+    });
+    expect(await cli(["history", ...reachable])).toMatchObject({
+      code: 0,
+      stderr: expect.stringMatching(/has no bucket and no recorded terms\. Check the cluster id/),
     });
     const away = await json(["status", ...where, "--nats-url", "nats://127.0.0.1:1"]);
     expect(away).toMatchObject({ code: 4, value: { connected: false, daemon: "unknown" } });
@@ -133,6 +143,10 @@ describe("queries", () => {
       ttl_ms: 1,
     });
     const where = ["--cluster-id", clusterId, "--nats-url", server.url];
+    expect(await cli(["transfer", "b", ...where])).toMatchObject({
+      code: 3,
+      stderr: expect.stringContaining('has no leader; "nats-leader nodes" shows which nodes compete'),
+    });
     const { code, value } = await json(["status", ...where]);
     expect(code).toBe(3);
     expect(value).toMatchObject({

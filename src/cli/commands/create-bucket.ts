@@ -5,9 +5,10 @@ import { type Replicas, resolveOptions } from "../../config/resolve.ts";
 import { readReplicas } from "../../doctor/sources/read-bucket.ts";
 import { ClusterError, messageOf } from "../../errors.ts";
 import type { ClusterClient } from "../../manager/cluster-client.ts";
+import { commandError } from "../../manager/command-error.ts";
 import { newestRecordedEpoch } from "../../manager/history-reader.ts";
 import { openHistory } from "../../manager/history-stream.ts";
-import { type JsonObject, jsToClusterError } from "../../nats/api/js-api.ts";
+import type { JsonObject } from "../../nats/api/js-api.ts";
 import { FIRST_SEQUENCE_SINCE, isAtLeast, serverVersion } from "../../nats/api/server-version.ts";
 import { findStream } from "../../nats/api/streams.ts";
 import { type BucketKind, BucketOpener } from "../../nats/bucket/bucket-opener.ts";
@@ -67,7 +68,13 @@ async function run(flags: Flags): Promise<void> {
     try {
       return await ensure(client, loaded, flags.firstRevision);
     } catch (thrown) {
-      throw jsToClusterError(thrown, `create bucket ${bucketName(client.clusterId)}`);
+      throw commandError(
+        client.monitor,
+        thrown,
+        `create bucket ${bucketName(client.clusterId)}`,
+        client,
+        "administrator",
+      );
     }
   });
   const { clusterId, bucket, created, firstRevision, historyCreated } = done;
@@ -104,7 +111,7 @@ async function runForGroup(groupId: string, flags: Flags): Promise<void> {
       if (existed) requireStreamLeader(await find(), name);
       return { bucket, created: !existed, firstRevision: above + 1 };
     } catch (thrown) {
-      throw jsToClusterError(thrown, `create bucket ${name}`);
+      throw commandError(monitor, thrown, `create bucket ${name}`, { groupId }, "administrator");
     }
   });
   if (flags.json === true)
@@ -152,7 +159,7 @@ async function ensure(
   const { enabled = true, maxTerms = DEFAULT_HISTORY_TERMS } = loaded.config.history ?? {};
   const recording = enabled ? openHistory(monitor, clusterId, { maxTerms, timeoutMs }) : null;
   const historyCreated = await recording?.catch((thrown: unknown) => {
-    throw jsToClusterError(thrown, `create stream ${historyStream(clusterId)}`);
+    throw commandError(monitor, thrown, `create stream ${historyStream(clusterId)}`, client, "administrator");
   });
   return {
     clusterId,

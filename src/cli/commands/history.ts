@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { isoTime } from "../../manager/cluster-status.ts";
 import { type History, readHistory } from "../../manager/history-reader.ts";
 import type { PastTerm } from "../../manager/history-record.ts";
+import { noBucketTodo } from "../../manager/operations.ts";
 import { type ClusterFlags, wholeNumber, withCluster, withQueryOptions } from "../options.ts";
 import { columnsOfOutput, note, printJson, printLines } from "../output.ts";
 import { historyTable } from "../render/history-table.ts";
@@ -29,17 +30,22 @@ Example:
   nats-leader history --cluster-id billing --last 5`;
 
 async function run(flags: Flags): Promise<void> {
-  const { unreadable, ...found } = await withCluster(flags, async (client) => ({
-    clusterId: client.clusterId,
-    ...(await readHistory(client, await client.situation(), flags.last ?? DEFAULT_LAST)),
-  }));
+  const { unreadable, noBucket, ...found } = await withCluster(flags, async (client) => {
+    const situation = await client.situation();
+    const history = await readHistory(client, situation, flags.last ?? DEFAULT_LAST);
+    const isUnknown = !history.recorded && !situation.lease.exists;
+    const noBucket = isUnknown ? await noBucketTodo(client) : null;
+    return { clusterId: client.clusterId, ...history, noBucket };
+  });
   if (unreadable > 0)
     note(
       `${unreadable} of the newest messages in the stream of past terms are no records: another program writes there`,
     );
   if (flags.json === true) return printJson({ ...found, terms: found.terms.map(jsonTerm) });
   if (found.terms.length > 0) printLines(historyTable(found.terms, columnsOfOutput(), Date.now()));
-  if (unreadable === 0) noteMissing(found);
+  if (noBucket !== null)
+    note(`cluster "${found.clusterId}" has no bucket and no recorded terms. ${noBucket}`);
+  else if (unreadable === 0) noteMissing(found);
 }
 
 function jsonTerm(term: PastTerm): object {

@@ -1,10 +1,10 @@
 /** The commands that change the leader. Each sends requests to running nodes; none joins the election. */
 import type { Command } from "commander";
 import { ClusterError } from "../../errors.ts";
-import type { ClusterClient } from "../../manager/cluster-client.ts";
+import type { ClusterClient, Situation } from "../../manager/cluster-client.ts";
 import { Manager } from "../../manager/manager.ts";
-import { type HandoverResult, handOver, stepDownNode } from "../../manager/operations.ts";
-import { noLeader } from "../exit.ts";
+import { type HandoverResult, handOver, noBucketTodo, stepDownNode } from "../../manager/operations.ts";
+import { CliError, EXIT } from "../exit.ts";
 import {
   type ClusterFlags,
   configOf,
@@ -114,7 +114,7 @@ export function stepdown(command: Command): Command {
       const done = await withinLimit(flags, async (client) => {
         const situation = await client.situation();
         const target = node ?? situation.leader;
-        if (target === null) throw noLeader(client.clusterId);
+        if (target === null) throw await noLeader(client, situation);
         const started = performance.now();
         await stepDownNode(client, target, flags.to, situation, timeoutMs);
         return {
@@ -145,8 +145,8 @@ export function transfer(command: Command): Command {
     .addHelpText("after", TRANSFER_HELP)
     .action(async (node: string, flags: ClusterFlags) => {
       const done = await withinLimit(flags, async (client) => {
-        const { leader } = await client.situation();
-        if (leader === null) throw noLeader(client.clusterId);
+        const situation = await client.situation();
+        if (situation.leader === null) throw await noLeader(client, situation);
         return handOver(client, node, flags.timeout ?? CHANGE_TIMEOUT_MS);
       });
       const from = done.from === null ? "" : ` after ${done.from}`;
@@ -171,6 +171,13 @@ function withinLimit<T>(flags: ClusterFlags, run: (client: ClusterClient) => Pro
   const limitMs = flags.timeout ?? CHANGE_TIMEOUT_MS;
   const answering = { ...flags, timeout: Math.min(DEFAULT_TIMEOUT_MS, limitMs) };
   return interruptible((signal) => withCluster(answering, run, { limitMs, signal }));
+}
+
+async function noLeader(client: ClusterClient, { lease }: Situation): Promise<CliError> {
+  const why = lease.exists
+    ? '; "nats-leader nodes" shows which nodes compete'
+    : `: it has no bucket. ${await noBucketTodo(client)}`;
+  return new CliError(EXIT.noLeader, "NO_LEADER", `cluster "${client.clusterId}" has no leader${why}`);
 }
 
 function since(started: number): number {

@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { asError } from "../../errors.ts";
 import type { ClusterClient, Situation } from "../../manager/cluster-client.ts";
 import { listNodes, type NodeRow } from "../../manager/cluster-nodes.ts";
+import { noBucketTodo } from "../../manager/operations.ts";
 import { EXIT } from "../exit.ts";
 import { type ClusterFlags, withCluster, withQueryOptions } from "../options.ts";
 import { columnsOfOutput, note, printJson, printLines } from "../output.ts";
@@ -20,13 +21,13 @@ Example:
   nats-leader nodes --cluster-id billing`;
 
 async function run(flags: ClusterFlags): Promise<void> {
-  const { clusterId, situation, leaseError, rows } = await withCluster(flags, read);
+  const { clusterId, situation, leaseError, rows, hint } = await withCluster(flags, read);
   const leader = situation?.leader ?? null;
   const epoch = situation?.epoch ?? 0;
   const error = leaseError?.message ?? null;
   if (flags.json === true) printJson({ clusterId, leader: leader ?? "", epoch, error, nodes: rows });
   else if (rows.length === 0)
-    note(`no node of cluster "${clusterId}" answers; "nats-leader daemon" starts one`);
+    note(`no node of cluster "${clusterId}" answers; "nats-leader daemon" starts one${hint}`);
   else printLines(nodeTable(rows, columnsOfOutput()));
   if (leaseError !== null) throw leaseError;
   if (leader === null) process.exitCode = EXIT.noLeader;
@@ -38,6 +39,8 @@ interface Found {
   readonly situation: Situation | null;
   readonly leaseError: Error | null;
   readonly rows: readonly NodeRow[];
+  /** About a cluster of which nothing exists, else `""`. */
+  readonly hint: string;
 }
 
 /** The micro services answer also while JetStream does not. */
@@ -46,11 +49,13 @@ async function read(client: ClusterClient): Promise<Found> {
   const [lease] = await Promise.allSettled([client.situation()]);
   if (lease.status === "fulfilled") {
     const rows = await listNodes(client, lease.value);
-    return { clusterId, situation: lease.value, leaseError: null, rows };
+    const isUnknown = rows.length === 0 && !lease.value.lease.exists;
+    const hint = isUnknown ? `. The cluster has no bucket. ${await noBucketTodo(client)}` : "";
+    return { clusterId, situation: lease.value, leaseError: null, rows, hint };
   }
   const leaseError = asError(lease.reason);
   const rows = await listNodes(client, null).catch(() => {
     throw leaseError;
   });
-  return { clusterId, situation: null, leaseError, rows };
+  return { clusterId, situation: null, leaseError, rows, hint: "" };
 }

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { asError, ClusterError } from "../../errors.ts";
 import { unreachableStatus, type View, viewOf } from "../../manager/cluster-status.ts";
+import { noBucketTodo } from "../../manager/operations.ts";
 import { CliError, EXIT, exitCodeOf } from "../exit.ts";
 import { type ClusterFlags, configOf, withConnection, withQueryOptions } from "../options.ts";
 import { note, printJson, printLines } from "../output.ts";
@@ -30,9 +31,12 @@ Example:
 
 async function run(flags: Flags): Promise<void> {
   const view = await readView(flags);
-  const { status, leaseError, daemonError } = view;
+  const { status, leaseError, daemonError, noBucket } = view;
   if (flags.json === true) printJson(status);
-  else printLines(statusLines(status));
+  else {
+    printLines(statusLines(status));
+    if (noBucket !== null) note(`note: cluster "${status.clusterId}" has no bucket. ${noBucket}`);
+  }
   if (flags.self === true) {
     // In the JSON, `error` has it.
     if (flags.json !== true && leaseError !== null && daemonError === null)
@@ -52,7 +56,8 @@ function requireDaemon({ status: { nodeId, daemon }, daemonError }: View): void 
   throw new CliError(EXIT.error, "NO_DAEMON", `the daemon of node "${nodeId}" is ${daemon}`);
 }
 
-async function readView(flags: Flags): Promise<View> {
+/** `noBucket`: what to do about it; `null` if there is a bucket, or it is not known. */
+async function readView(flags: Flags): Promise<View & { readonly noBucket: string | null }> {
   const loaded = configOf(flags, false, { namedByHost: flags.self === true });
   if (flags.self === true && loaded.nodeId === null) {
     throw new ClusterError(
@@ -68,11 +73,14 @@ async function readView(flags: Flags): Promise<View> {
     );
   }
   try {
-    return await withConnection(loaded, flags, (client) => viewOf(client, loaded.nodeId));
+    return await withConnection(loaded, flags, async (client) => {
+      const view = await viewOf(client, loaded.nodeId);
+      return { ...view, noBucket: view.bucketMissing ? await noBucketTodo(client) : null };
+    });
   } catch (thrown) {
     const error = asError(thrown);
     if (exitCodeOf(error) === EXIT.usage) throw error;
     const found = unreachableStatus(loaded.config.clusterId, loaded.nodeId, error);
-    return { status: found, leaseError: error, daemonError: error };
+    return { status: found, bucketMissing: false, leaseError: error, daemonError: error, noBucket: null };
   }
 }

@@ -2,6 +2,7 @@
 import type { ClusterClient } from "../../manager/cluster-client.ts";
 import { groupIds, readGroup } from "../../manager/group-client.ts";
 import { type GroupView, groupView } from "../../manager/group-view.ts";
+import { named } from "../../manager/known-clusters.ts";
 import { CliError, EXIT } from "../exit.ts";
 
 /** @throws CliError if there is no such group. */
@@ -11,13 +12,9 @@ export async function readView(client: ClusterClient, groupId: string): Promise<
   return groupView(groupId, content);
 }
 
-const MAX_NAMED = 5;
-
 export async function unknownGroup(client: ClusterClient, groupId: string): Promise<CliError> {
   const ids = await groupIds(client).catch(() => []);
-  const named = ids.slice(0, MAX_NAMED).join(", ");
-  const known =
-    ids.length === 0 ? "" : ` (this account has the groups ${named}${ids.length > MAX_NAMED ? ", ..." : ""})`;
+  const known = ids.length === 0 ? "" : ` (this account has the ${named("group", ids)})`;
   return new CliError(
     EXIT.error,
     "BUCKET_MISSING",
