@@ -195,5 +195,5 @@ function table(results: readonly (Result | GroupResult | Missing)[]): string {
 function wholeNumber(text: string): number {
   const value = Number(text);
   if (Number.isInteger(value) && value >= 1) return value;
-  throw new InvalidArgumentError("must be a whole number, 1 or more");
+  throw new InvalidArgumentError("Must be a whole number, 1 or more.");
 }

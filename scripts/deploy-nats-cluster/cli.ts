@@ -315,5 +315,5 @@ function usersOf(names: readonly string[] | undefined): readonly User[] {
 function replicas(text: string): number {
   const value = Number(text);
   if (value === 1 || value === 3 || value === 5) return value;
-  throw new InvalidArgumentError("must be 1, 3 or 5");
+  throw new InvalidArgumentError("Must be 1, 3 or 5.");
 }

@@ -31,12 +31,12 @@ export function wholeNumber(least: number, most: number): (text: string) => numb
   return (text) => {
     const value = Number(text);
     if (/^\d+$/.test(text) && value >= least && value <= most) return value;
-    throw new InvalidArgumentError(`must be a whole number from ${least} to ${most}`);
+    throw new InvalidArgumentError(`Must be a whole number from ${least} to ${most}.`);
   };
 }
 
 export function serverCount(text: string): Size {
   const size = SIZES.find((one) => String(one) === text);
-  if (size === undefined) throw new InvalidArgumentError(`must be ${SIZES.join(", ")}`);
+  if (size === undefined) throw new InvalidArgumentError(`Must be ${SIZES.join(", ")}.`);
   return size;
 }

@@ -182,7 +182,7 @@ function wholeNumber(min: number, max: number): (text: string) => number {
     // Number("") is 0.
     const value = text.trim() === "" ? Number.NaN : Number(text);
     if (!Number.isInteger(value) || value < min || value > max) {
-      throw new InvalidArgumentError(`must be a whole number from ${min} to ${max}`);
+      throw new InvalidArgumentError(`Must be a whole number from ${min} to ${max}.`);
     }
     return value;
   };
@@ -190,10 +190,10 @@ function wholeNumber(min: number, max: number): (text: string) => number {
 
 function serverVersion(text: string): string {
   if (parseVersion(text) !== null) return text;
-  throw new InvalidArgumentError("must be a version such as 2.15.1");
+  throw new InvalidArgumentError("Must be a version such as 2.15.1.");
 }
 
 function chartFile(text: string): string {
   if (/\.(svg|html)$/.test(text)) return text;
-  throw new InvalidArgumentError("must end in .svg or .html");
+  throw new InvalidArgumentError("Must end in .svg or .html.");
 }

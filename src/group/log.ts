@@ -110,6 +110,7 @@ export function logGroupNotice(logger: GroupLogger, notice: GroupNotice, bounds:
 const MAX_LISTED = 10;
 
 function listed(ids: readonly string[]): string {
+  if (ids.length === 0) return "none";
   const shown = ids.slice(0, MAX_LISTED).join(", ");
   return ids.length > MAX_LISTED ? `${shown} and ${ids.length - MAX_LISTED} more` : shown;
 }

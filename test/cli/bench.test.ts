@@ -29,11 +29,11 @@ const refused: readonly [args: string, message: string][] = [
   ],
   [
     "--silence-ms=",
-    "option '--silence-ms <ms>' argument '' is invalid. must be a whole number from 0 to 1800000",
+    "option '--silence-ms <ms>' argument '' is invalid. Must be a whole number from 0 to 1800000.",
   ],
   [
     "--silence-ms 1e9",
-    "option '--silence-ms <ms>' argument '1e9' is invalid. must be a whole number from 0 to 1800000",
+    "option '--silence-ms <ms>' argument '1e9' is invalid. Must be a whole number from 0 to 1800000.",
   ],
   [
     "--chart /nope/x.svg",
@@ -41,7 +41,7 @@ const refused: readonly [args: string, message: string][] = [
   ],
   [
     "--server-version newest",
-    "option '--server-version <version>' argument 'newest' is invalid. must be a version such as 2.15.1",
+    "option '--server-version <version>' argument 'newest' is invalid. Must be a version such as 2.15.1.",
   ],
 ];
 

@@ -376,6 +376,12 @@ describe("names in a file", () => {
   });
 });
 
+test("an empty path names the option and the variable that may have it", () => {
+  expect(() => loadConfig({ path: "", env: {} })).toThrow(
+    "cannot read the configuration: the path in --config or NATS_LEADER_CONFIG is empty",
+  );
+});
+
 describe("the source of a value", () => {
   const flags = new Map([["nodeId", { value: "flag", flag: "--node-id" }]]);
 

@@ -65,7 +65,7 @@ test("--json reports errors as JSON, usage errors too", async () => {
   const usage = await place.run("scale 4");
   expect(usage).toMatchObject({
     code: 1,
-    result: { ok: false, error: expect.stringMatching(/must be 3, 5, 7/) },
+    result: { ok: false, error: expect.stringMatching(/Must be 3, 5, 7\./) },
   });
 });
 

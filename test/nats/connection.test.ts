@@ -138,6 +138,14 @@ describe("a connection that cannot be established", () => {
     expect(error.message).toContain("127.0.0.1:1, 127.0.0.1:2: connection refused");
   });
 
+  test("because a host name cannot be resolved: names it, and not a server that may not run", async () => {
+    const error = await refusal({ servers: ["nats://nats.invalid:4222"] });
+    expect(error).toMatchObject({ code: "NO_CONNECTION", recoverable: true });
+    expect(error.message).toMatch(
+      /^no connection to NATS at nats\.invalid:4222: host name "nats\.invalid" cannot be resolved \((ENOTFOUND|EAI_AGAIN)\); check the name, and the name service of this host$/,
+    );
+  });
+
   test("because no server answers: fails at the timeout", async () => {
     // nats.js does not close the socket of a connection attempt that has timed out.
     const silent = createServer((socket) => void atEnd(() => socket.destroy()));

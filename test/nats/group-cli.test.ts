@@ -234,7 +234,7 @@ describe("group", () => {
     }
     for (const [args, message] of [
       [["--member", "x"], 'has never had a member "x"; it has had a, b, c'],
-      [["--resource", "99"], 'no resource "99"'],
+      [["--resource", "99"], 'no resource "99"; it has the 12 resources 0, 1, 2, 3, 4, ...'],
       [["--interval", "1s"], "must come with --watch"],
       [["--limit", "0"], "whole number from 1"],
       [["--since", "yesterday"], "Must be a duration"],
@@ -243,7 +243,10 @@ describe("group", () => {
       expect([code, stderr]).toEqual([2, expect.stringContaining(message)]);
     }
     const noResource = await group("move", groupId, "99", "a");
-    expect([noResource.code, noResource.stderr]).toEqual([2, expect.stringContaining('no resource "99"')]);
+    expect([noResource.code, noResource.stderr]).toEqual([
+      2,
+      expect.stringContaining('no resource "99"; it has the 12'),
+    ]);
   });
 
   test("exits 3 when no member is alive", async () => {

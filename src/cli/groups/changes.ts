@@ -8,7 +8,7 @@ import { CliError, EXIT } from "../exit.ts";
 import { type ClusterFlags, withServers } from "../options.ts";
 import { print, printJson } from "../output.ts";
 import { interruptible } from "../signals.ts";
-import { checkMember, readView, unknownGroup } from "./read-group.ts";
+import { checkMember, checkResource, readView, unknownGroup } from "./read-group.ts";
 
 export interface ChangeFlags extends ClusterFlags {
   readonly wait?: number;
@@ -98,8 +98,7 @@ export async function move(
 ): Promise<Change> {
   const view = await readView(client, groupId);
   checkMember(view, member);
-  if (!view.resources.some((row) => row.resource === resource))
-    throw new CliError(EXIT.usage, "INVALID_CONFIG", `group "${groupId}" has no resource "${resource}"`);
+  checkResource(view, resource);
   if (view.coordinator === null)
     throw new CliError(
       EXIT.noLeader,

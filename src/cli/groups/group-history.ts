@@ -11,7 +11,7 @@ import { type ClusterFlags, withServers } from "../options.ts";
 import { columnsOfOutput, note, print, printJson, printJsonLine, printLines } from "../output.ts";
 import { groupChangeLine, groupHistoryTable } from "../render/group-history-table.ts";
 import { endedBySignal, every, unlessAborted } from "../signals.ts";
-import { unknownGroup } from "./read-group.ts";
+import { checkResource, unknownGroup } from "./read-group.ts";
 
 export const DEFAULT_CHANGES = 20;
 const DEFAULT_INTERVAL_MS = 1_000;
@@ -69,11 +69,8 @@ function checkNames(
   content: GroupContent,
   { resource = [], member = [] }: HistoryFlags,
 ): void {
-  const known = new Set(groupView(groupId, content).resources.map((row) => row.resource));
-  for (const name of resource) {
-    if (known.has(name)) continue;
-    throw new CliError(EXIT.usage, "INVALID_CONFIG", `group "${groupId}" has no resource "${name}"`);
-  }
+  const view = groupView(groupId, content);
+  for (const name of resource) checkResource(view, name);
   const members = new Set(groupSessions(content).keys());
   for (const change of groupChanges(content)) if (change.member !== null) members.add(change.member);
   for (const id of member) {

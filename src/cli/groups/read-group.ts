@@ -22,6 +22,18 @@ export async function unknownGroup(client: ClusterClient, groupId: string): Prom
   );
 }
 
+/** @throws CliError if there is no such resource. */
+export function checkResource({ groupId, resources }: GroupView, resource: string): void {
+  if (resources.some((row) => row.resource === resource)) return;
+  const ids = resources.map((row) => row.resource);
+  const known = ids.length === 0 ? "it has none" : `it has the ${ids.length} ${named("resource", ids)}`;
+  throw new CliError(
+    EXIT.usage,
+    "INVALID_CONFIG",
+    `group "${groupId}" has no resource "${resource}"; ${known}`,
+  );
+}
+
 /** @throws CliError if there is no such member. */
 export function checkMember({ groupId, members }: GroupView, member: string): void {
   if (members.some(({ memberId }) => memberId === member)) return;

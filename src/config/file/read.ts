@@ -41,6 +41,11 @@ export function readLayer(path: string, optional: boolean): FileLayer | null {
     if (optional && code === "ENOENT") return null;
     const todo = code === "ENOENT" ? '; create one with "nats-leader init"' : "";
     const why = code === "ENOENT" ? "the file does not exist" : messageOf(error);
+    if (path === "")
+      throw invalidFile(
+        "cannot read the configuration: the path in --config or NATS_LEADER_CONFIG is empty",
+        error,
+      );
     throw invalidFile(`cannot read configuration ${path}: ${why}${todo}`, error);
   }
   return layerOf(path, text);

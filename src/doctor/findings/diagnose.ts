@@ -39,7 +39,7 @@ function connectionFindings(connection: ConnectionFacts | null, what: string): F
       code: "no-connection",
       where: what,
       what: connection.problem,
-      todo: "check that the servers run, and that the address and the credentials are correct",
+      todo: '"nats-leader config check" shows where the address and the login come from',
     },
   ];
 }

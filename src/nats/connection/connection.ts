@@ -162,12 +162,20 @@ function connectError(thrown: unknown, addresses: readonly string[], tls: boolea
       },
     );
   }
-  const todo = "check that a server is running there and can be reached from here";
-  const why = error.message === "" ? error.name : error.message;
-  return new ClusterError("NO_CONNECTION", `no connection to NATS at ${where}: ${why}; ${todo}`, {
+  const why = whyUnreachable(error);
+  return new ClusterError("NO_CONNECTION", `no connection to NATS at ${where}: ${why}`, {
     cause,
     recoverable: true,
   });
+}
+
+function whyUnreachable({ message, name }: Error): string {
+  // ENOTFOUND: there is no such name. EAI_AGAIN: no name server answers.
+  const [, code, host] = /^getaddrinfo (ENOTFOUND|EAI_AGAIN) (\S+)/.exec(message) ?? [];
+  if (host !== undefined)
+    return `host name "${host}" cannot be resolved (${code}); check the name, and the name service of this host`;
+  const why = message === "" ? name : message;
+  return `${why}; check that a server is running there and can be reached from here`;
 }
 
 function isTlsProblem(error: Error): boolean {
