@@ -1,5 +1,5 @@
 import { roundTripMs } from "../election/silence.ts";
-import { hasReached, type Instant, remainingMs } from "../election/time.ts";
+import type { Instant } from "../election/time.ts";
 import { asError } from "../errors.ts";
 import { Freshness } from "../runtime/freshness.ts";
 import type { BucketInfo, Clock, SessionEvent } from "../runtime/ports.ts";
@@ -8,7 +8,7 @@ import { WakeTimer } from "../runtime/wake-timer.ts";
 import { wakeDelayMs } from "./core/act.ts";
 import type { GroupConfig, GroupEffect, GroupEvent, Profile } from "./core/events.ts";
 import { step } from "./core/group.ts";
-import { isBound, isSessionHeld, remainingStretchMs } from "./core/held.ts";
+import { hasLeaseEnded, isBound, isSessionHeld, remainingLeaseMs, remainingStretchMs } from "./core/held.ts";
 import { initialState } from "./core/initial-state.ts";
 import { beatsEveryMs, dependsOnConnection, isHeld } from "./core/outlook.ts";
 import { watchedSessions } from "./core/sessions.ts";
@@ -112,13 +112,11 @@ export class GroupDriver {
     return this.#freshness.isFresh(now) && this.#roundTrips.isProven(now);
   }
 
-  /** Ends a session whose deadline has passed, and suspends one whose stretch has ended, without waiting for the timer. */
+  /** Ends a session and terms whose deadline has passed, and suspends a session whose stretch has ended, without waiting for the timer. */
   expire(): void {
-    const { own } = this.#state;
-    if (own.phase === "none") return;
     const now = this.#options.clock.now();
-    const hasFallen = own.phase === "live" && remainingStretchMs(this.#state, now) <= 0;
-    if (hasFallen || hasReached(own.deadline, now)) this.dispatch({ type: "tick" });
+    const hasFallen = this.#state.own.phase === "live" && remainingStretchMs(this.#state, now) <= 0;
+    if (hasFallen || hasLeaseEnded(this.#state, now)) this.dispatch({ type: "tick" });
   }
 
   /**
@@ -145,22 +143,23 @@ export class GroupDriver {
     });
   }
 
-  /** Milliseconds until the lease of the session ends, and with it all terms; 0 without a session. */
-  leaseRemainingMs(): number {
-    const { own } = this.#state;
-    return own.phase === "none" ? 0 : remainingMs(own.deadline, this.#options.clock.now());
+  /**
+   * Milliseconds until the lease of the session ends, and with it all terms; for a resource until that of its term does. 0 without a session.
+   */
+  leaseRemainingMs(resource?: string): number {
+    return remainingLeaseMs(this.#state, this.#options.clock.now(), resource);
   }
 
   /** As `leaseRemainingMs`, but until the first of lease and stretch ends. 0 while the session is suspended, and once all work has ended. */
-  remainingMs(): number {
+  remainingMs(resource?: string): number {
     const now = this.#options.clock.now();
     if (!isSessionHeld(this.#state, now)) return 0;
-    return Math.min(this.leaseRemainingMs(), remainingStretchMs(this.#state, now));
+    return Math.min(remainingLeaseMs(this.#state, now, resource), remainingStretchMs(this.#state, now));
   }
 
   /** As `remainingMs`, and with crash detection by presence no longer than the last round trip counts. */
-  provenRemainingMs(): number {
-    const ms = this.remainingMs();
+  provenRemainingMs(resource?: string): number {
+    const ms = this.remainingMs(resource);
     if (this.#options.config.crashDetection !== "presence") return ms;
     return Math.min(ms, this.#roundTrips.remainingMs(this.#options.clock.now()));
   }

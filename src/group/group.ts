@@ -128,7 +128,8 @@ export class Group implements AsyncDisposable {
     const membership = this.#lifecycle.current;
     // A deadline that has passed ends the terms, even if no code has run since.
     if (membership === null || membership.driver.leaseRemainingMs() === 0) return owned;
-    for (const term of membership.application.running()) owned.set(term.resource, term);
+    for (const term of membership.application.running())
+      if (membership.driver.leaseRemainingMs(term.resource) > 0) owned.set(term.resource, term);
     return owned;
   }
 
@@ -140,7 +141,7 @@ export class Group implements AsyncDisposable {
   term(resource: string): ResourceTerm | null {
     checkName("term(resource)", resource);
     const membership = this.#lifecycle.current;
-    if (membership === null || membership.driver.leaseRemainingMs() === 0) return null;
+    if (membership === null || membership.driver.leaseRemainingMs(resource) === 0) return null;
     return membership.application.runningTerm(resource);
   }
 

@@ -150,9 +150,9 @@ export class Membership {
         incarnation: o.id,
         clock: {
           isHeld: (resource) => this.driver.isHeld(resource),
-          remainingMs: () => this.driver.remainingMs(),
-          provenRemainingMs: () => this.driver.provenRemainingMs(),
-          leaseRemainingMs: () => this.driver.leaseRemainingMs(),
+          remainingMs: (resource) => this.driver.remainingMs(resource),
+          provenRemainingMs: (resource) => this.driver.provenRemainingMs(resource),
+          leaseRemainingMs: (resource) => this.driver.leaseRemainingMs(resource),
           expire: () => this.driver.expire(),
         },
         untilHeld: (term, limits) => this.calls.untilHeld(term, limits),

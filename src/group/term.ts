@@ -25,16 +25,16 @@ export interface ResourceTerm extends Omit<Term, "clusterId" | "nodeId" | "lossR
   readonly lossReason: DisownReason | null;
 }
 
-/** The session of a member, by the clocks: one for all of its terms. */
+/** The session of a member and its terms, by the clocks. */
 export interface SessionClock {
   /** May this member act as the owner of the resource at this moment? */
   isHeld(resource: string): boolean;
-  /** Until the first of lease and stretch ends; 0 while suspended. */
-  remainingMs(): number;
+  /** Until the first of lease and stretch ends, of the session, or of the term of a resource; 0 while suspended. */
+  remainingMs(resource?: string): number;
   /** As `remainingMs`, and with crash detection by presence no longer than the last round trip counts. */
-  provenRemainingMs(): number;
-  leaseRemainingMs(): number;
-  /** Ends a session whose deadline has passed, without waiting for a timer. */
+  provenRemainingMs(resource?: string): number;
+  leaseRemainingMs(resource?: string): number;
+  /** Ends a session and terms whose deadline has passed, without waiting for a timer. */
   expire(): void;
 }
 
@@ -100,15 +100,15 @@ export class OwnTerm implements ResourceTerm {
   }
 
   get remainingMs(): number {
-    return this.#isClosed ? 0 : this.#context.clock.remainingMs();
+    return this.#isClosed ? 0 : this.#context.clock.remainingMs(this.resource);
   }
 
   get provenRemainingMs(): number {
-    return this.#isClosed ? 0 : this.#context.clock.provenRemainingMs();
+    return this.#isClosed ? 0 : this.#context.clock.provenRemainingMs(this.resource);
   }
 
   get leaseRemainingMs(): number {
-    return this.#isClosed ? 0 : this.#context.clock.leaseRemainingMs();
+    return this.#isClosed ? 0 : this.#context.clock.leaseRemainingMs(this.resource);
   }
 
   get signal(): AbortSignal {
@@ -132,8 +132,8 @@ export class OwnTerm implements ResourceTerm {
   /** Why the term is over, by the clocks; `null` while it is not. */
   over(): { readonly reason: Error } | null {
     const { clock } = this.#context;
-    if (this.#lossReason === null && clock.leaseRemainingMs() <= 0) clock.expire();
-    if (this.#lossReason === null && clock.leaseRemainingMs() > 0) return null;
+    if (this.#lossReason === null && clock.leaseRemainingMs(this.resource) <= 0) clock.expire();
+    if (this.#lossReason === null && clock.leaseRemainingMs(this.resource) > 0) return null;
     return { reason: this.#reason() };
   }
 

@@ -19,6 +19,7 @@ class Rig {
   readonly bucket = new FakeGroupBucket();
   readonly connections = new FakeConnections(this.time);
   readonly clock = new VirtualClock(this.time);
+  readonly network = perfectGroupNetwork();
   readonly session: FakeSession;
   readonly driver: GroupDriver;
   /** `<event` for every step, and every output but those about the plan. */
@@ -27,8 +28,7 @@ class Rig {
   onOutput: (output: GroupOutput) => void = () => {};
 
   constructor(crashDetection: CrashDetection = "lease", resources: readonly string[] = ["r", "s"]) {
-    const { time, bucket, clock } = this;
-    const network = perfectGroupNetwork();
+    const { time, bucket, clock, network } = this;
     this.#resources = resources;
     this.session = new FakeSession(this.connections, {
       presence: crashDetection === "presence",
@@ -160,6 +160,33 @@ describe("a resource", () => {
     await rig.time.advance(500);
     expect([rig.held(), isFresh]).toEqual([2, true]);
     await rig.stop();
+  });
+
+  test("of a doubted term ends with the doubt, for its guard, too, and not with the session", async () => {
+    const rig = await new Rig().owning();
+    // No answer can end the doubt.
+    rig.network.lostRequests.add("read").add("bulk");
+    rig.bucket.force((revision) => ({
+      kind: "garbage",
+      key: { kind: "owner", resource: "r" },
+      revision,
+      reason: "an operator",
+    }));
+    await rig.time.advance(10);
+    const doubtedMs = rig.driver.leaseRemainingMs();
+    expect(rig.driver.leaseRemainingMs("r")).toBe(doubtedMs);
+    await rig.time.advance(6_000);
+    expect(rig.driver.leaseRemainingMs()).toBeGreaterThan(doubtedMs - 6_000);
+    for (const left of ["leaseRemainingMs", "remainingMs", "provenRemainingMs"] as const) {
+      expect(rig.driver[left]("r")).toBe(doubtedMs - 6_000);
+      expect(rig.driver[left]("s")).toBe(rig.driver[left]());
+    }
+    rig.clock.pause(LEASE_MS);
+    await rig.time.advance(doubtedMs - 6_000);
+    expect([rig.driver.isHeld("r"), rig.driver.isHeld("s")]).toEqual([false, true]);
+    // Asked for by the term, before its timer.
+    rig.driver.expire();
+    expect(rig.log.filter((entry) => entry === "lose")).toHaveLength(1);
   });
 
   test("is suspended with the connection and held again by a renewal on the next one, in the same term", async () => {

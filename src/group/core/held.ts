@@ -14,6 +14,24 @@ export function isDoubted({ doubtedUntil }: Term, now: Instant): boolean {
   return doubtedUntil !== null && hasReached(doubtedUntil, now);
 }
 
+/** Milliseconds until the lease of the session ends; for a resource until that of its term does, which ends earlier if it is doubted. 0 without a session. */
+export function remainingLeaseMs(group: GroupState, now: Instant, resource?: string): number {
+  const { own, resources } = group;
+  if (own.phase === "none") return 0;
+  const leaseMs = remainingMs(own.deadline, now);
+  const doubtedUntil = resource === undefined ? null : (resources.get(resource)?.term?.doubtedUntil ?? null);
+  return doubtedUntil === null ? leaseMs : Math.min(leaseMs, remainingMs(doubtedUntil, now));
+}
+
+/** Has the lease of the session, or of one of its terms, ended? */
+export function hasLeaseEnded(group: GroupState, now: Instant): boolean {
+  const { own, doubted } = group;
+  if (own.phase === "none") return false;
+  if (hasReached(own.deadline, now)) return true;
+  for (const { term } of doubted) if (term !== null && isDoubted(term, now)) return true;
+  return false;
+}
+
 /** Milliseconds for which this member is still in a stretch; infinite while it need not be in one. */
 export function remainingStretchMs(group: GroupState, now: Instant): number {
   if (!isBound(group)) return NEVER;
