@@ -73,6 +73,18 @@ describe("a write without an answer", () => {
   });
 });
 
+test("a read of a key never shows an older message beside a newer end of the stream", async () => {
+  const { groupId, proxy, behind, direct } = await openBehindProxy();
+  const isInfo = ({ subject }: Frame): boolean =>
+    subject === `$JS.API.STREAM.INFO.${groupStreamName(groupId)}`;
+  const taken = proxy.takeNextToServer(isInfo);
+  const reading = behind.read(owner("r"), 60_000);
+  const info = await taken;
+  expect(applied(await direct.write(claimOf("r", 0, { nonce: 6 }), 2000))).toBe(1);
+  info.release();
+  expect(await reading).toMatchObject({ lastSequence: 1, entry: { revision: 1, record: { nonce: 6 } } });
+});
+
 describe("a bulk read", () => {
   const isPull = (groupId: string) => (frame: Frame) =>
     frame.subject?.startsWith(`$JS.API.CONSUMER.MSG.NEXT.${groupStreamName(groupId)}.`) === true;

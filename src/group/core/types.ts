@@ -111,7 +111,7 @@ export interface GroupWrite {
 
 // ---------------------------------------------------------------------------------------------- outcomes
 
-/** One consistent answer of the stream leader about one key. */
+/** One consistent answer of the stream leader about one key: `entry` was the newest message on it when the stream ended at `lastSequence`. */
 export type KeyReadOutcome =
   | {
       readonly kind: "snapshot";

@@ -89,16 +89,17 @@ export class NatsGroupStore implements GroupStore {
   }
 
   async read(key: GroupKey, timeoutMs: number): Promise<KeyReadOutcome> {
+    const deadline = performance.now() + timeoutMs;
     const identified = this.#identity.reading();
     try {
-      const query = { last_by_subj: groupSubject(this.#options.groupId, encodeKey(key)) };
-      const message = getMessage(this.#monitor, this.#stream, query, { timeoutMs });
-      message.catch(() => {}); // a missing stream is reported by the state
-      // Two requests, so either answer may be older than the other. A record carries its generation; the core compares.
       const info = await this.#info(timeoutMs);
       identified(info.created);
       this.#noticeRepublish(info);
-      const stored = await message;
+      // Not sent before the state is known: an older record beside a newer sequence would show that the key has not changed since. A
+      // record of another stream than that of the state carries its generation; the core compares.
+      const query = { last_by_subj: groupSubject(this.#options.groupId, encodeKey(key)) };
+      const leftMs = Math.max(1, deadline - performance.now());
+      const stored = await getMessage(this.#monitor, this.#stream, query, { timeoutMs: leftMs });
       const entry =
         stored === null
           ? null
