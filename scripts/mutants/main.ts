@@ -12,7 +12,7 @@ import { resourceLimits } from "../shared/resource-limits.ts";
 import { wholeNumberParser } from "../shared/whole-number.ts";
 import { type NodesFlag, nodesOption, planOptionsOf } from "../simulator/nodes-option.ts";
 import type { Pinned } from "../simulator/pinned.ts";
-import type { Plan } from "../simulator/plan.ts";
+import type { Plan, PlanOptions } from "../simulator/plan.ts";
 import type { Mutant } from "./catalogue/mutant.ts";
 import { mutants, simulatorOf } from "./list.ts";
 import type { Progress, WorkerAnswer, WorkerData, WorkerTask } from "./mutant-worker.ts";
@@ -66,7 +66,6 @@ const flags = new Command("mutants")
       readonly json: boolean;
     }
   >();
-const options = planOptionsOf(flags);
 
 /** Root of the compiled tree. A mutant is a copy of the parts that the simulator needs. */
 const compiled = new URL("../../", import.meta.url);
@@ -113,7 +112,8 @@ async function judge(mutant: Mutant, index: number): Promise<Verdict> {
 }
 
 async function hunt(mutant: Mutant, copy: string): Promise<Verdict> {
-  const { name, equivalent } = mutant;
+  const { name, equivalent, recipe } = mutant;
+  const options: PlanOptions = recipe === undefined ? planOptionsOf(flags) : { recipe };
   const limit = equivalent === undefined ? flags.seeds : Math.min(flags.seeds, EQUIVALENT_SEEDS);
   const counted = Math.min(flags.count, limit);
   const data: WorkerData = { copy, simulator: simulatorOf(mutant) };

@@ -2,7 +2,7 @@
 // npm run sim -- --seeds 100000 --seed 1 --nodes 3
 import { readFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { endWhenOutputFails } from "../../src/system/output-failures.ts";
 import { searchOnThreads } from "../shared/search-on-threads.ts";
 import { wholeNumberParser } from "../shared/whole-number.ts";
@@ -10,7 +10,8 @@ import { type Counts, TRANSITIONS, unseenTransitions } from "./check/tally.ts";
 import { History } from "./history.ts";
 import { type NodesFlag, nodesOption, planOptionsOf } from "./nodes-option.ts";
 import type { Pinned } from "./pinned.ts";
-import { type Plan, planOf } from "./plan.ts";
+import { type Plan, type PlanOptions, planOf } from "./plan.ts";
+import { type RecipeName, recipes } from "./recipes.ts";
 import { merge, type SearchResult } from "./search.ts";
 import { shrink, traceOf } from "./shrink.ts";
 
@@ -22,6 +23,7 @@ interface Flags extends NodesFlag {
   readonly threads: number;
   readonly json: boolean;
   readonly plan?: string;
+  readonly recipe?: RecipeName;
 }
 
 const command = new Command("sim")
@@ -29,12 +31,17 @@ const command = new Command("sim")
   .option("--seeds <n>", "number of seeds", wholeNumberParser(), 10_000)
   .option("--seed <s>", "the first seed; with --seeds 1 its trace is printed", wholeNumberParser(0), 1)
   .addOption(nodesOption())
+  .addOption(
+    new Option("--recipe <name>", "faults that aim at one rule, in as many nodes as the recipe wants")
+      .choices(Object.keys(recipes))
+      .conflicts("nodes"),
+  )
   .option("--threads <t>", "worker threads", wholeNumberParser(), availableParallelism())
   .option("--plan <file>", "only play a pinned plan (test/simulator/pinned) and print its trace")
   .option("--json", "print only one JSON object", false)
   .parse();
 const flags = command.opts<Flags>();
-const options = planOptionsOf(flags);
+const options: PlanOptions = flags.recipe === undefined ? planOptionsOf(flags) : { recipe: flags.recipe };
 
 if (flags.plan !== undefined) {
   const { plan, what } = JSON.parse(await readFile(flags.plan, "utf8")) as Pinned;
@@ -91,9 +98,10 @@ function report({ seeds, failures, terms, tally, traceHash, strayed }: SearchRes
 async function printSeed(seed: number): Promise<void> {
   const plan = await shrink(planOf(seed, options));
   const nodes = flags.nodes === undefined ? "" : ` --nodes ${flags.nodes}`;
+  const recipe = flags.recipe === undefined ? "" : ` --recipe "${flags.recipe}"`;
   console.log(`\nseed ${seed}`);
   await printHistory(plan);
-  console.log(`replay: npm run sim -- --seed ${seed} --seeds 1${nodes}`);
+  console.log(`replay: npm run sim -- --seed ${seed} --seeds 1${nodes}${recipe}`);
 }
 
 /** Prints the trace of a plan. Returns the violation, or `null`. */

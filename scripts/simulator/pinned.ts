@@ -1,13 +1,13 @@
 import type { Plan } from "./plan.ts";
 
 /**
- * A history that once violated an invariant, kept as a regression test. `npm run mutants -- --pin FOLDER` writes it; fill in
+ * A history that once violated an invariant, or the shortest one that finds a mutant, kept as a regression test. `npm run mutants -- --pin FOLDER` writes it; fill in
  * `what` and `fixedBy` by hand.
  */
 export interface Pinned {
   /** What went wrong, in one to three sentences. */
   readonly what: string;
-  /** Hash of the commit with the fix. */
+  /** Hash of the commit with the fix, or with the rule that the mutant removes. */
   readonly fixedBy: string;
   /** Name of the mutant that removes the fix. */
   readonly mutant: string;

@@ -8,6 +8,7 @@ import {
   type SimulatedFaultName,
 } from "./faults/names.ts";
 import { type ApplicationPlan, type HostOptions, timing } from "./host.ts";
+import { type Recipe, type RecipeName, recipes } from "./recipes.ts";
 
 /** Every fault begins and ends before this true time, in milliseconds. */
 export const FAULTY_MS = 80_000;
@@ -41,12 +42,58 @@ export interface Plan {
 export interface PlanOptions {
   /** Number of nodes. Default: one to five, mostly three. */
   readonly nodes?: number;
+  /** Plays the faults of this recipe, in the number of nodes that it wants. Default: random faults. */
+  readonly recipe?: RecipeName;
 }
 
 /** The nodes' monotonic clocks differ by up to 4.9 %; the margin is 5 % of the lease. */
 const RATE_SPREAD = 0.048;
 
+/** A burst of a recipe begins so long after the one before, in milliseconds: there is a leader again. */
+const BURST_EVERY_MS = [11_000, 20_000] as const;
+
 export function planOf(seed: number, options: PlanOptions = {}): Plan {
+  return options.recipe === undefined
+    ? randomPlanOf(seed, options)
+    : aimedPlanOf(seed, recipes[options.recipe]);
+}
+
+/** Nodes that differ in nothing but what matters to most rules, and bursts of the faults of a recipe. */
+function aimedPlanOf(seed: number, { nodes, crashDetection, steps }: Recipe): Plan {
+  const random = new SeededRandom(seed ^ 0x61696d);
+  const count = random.pick(nodes);
+  const detection = random.pick(crashDetection);
+  const hosts = Array.from({ length: count }, (_, index) => ({
+    nodeId: "abcdefghij".charAt(index),
+    competes: true,
+    crashDetection: detection,
+    rate: 1 + (random.next() - 0.5) * RATE_SPREAD,
+    leaseTtlMs: timing.leaseTtlMs,
+    renewIntervalMs: random.pick([timing.heartbeatIntervalMs, 1_000]),
+    drainMs: random.pick([0, 0, 5, 200]),
+  }));
+  const faults: PlannedFault[] = [];
+  for (let begin = random.between(0, 8_000); begin < FAULTY_MS; begin += random.between(...BURST_EVERY_MS)) {
+    const one = random.between(0, count - 1);
+    const other = (one + random.between(1, Math.max(1, count - 1))) % count;
+    let at = begin;
+    for (const { name, host, afterMs } of steps) {
+      at += random.between(...afterMs);
+      faults.push({ at, name, host: host === "one" ? one : other, seed: random.between(0, 0x7fffffff) });
+    }
+  }
+  return {
+    seed,
+    presence: detection === "presence",
+    remembers: random.chance(0.5),
+    beginsAbove: true,
+    maxAgeMs: 0,
+    hosts,
+    faults: faults.filter(({ at }) => at < FAULTY_MS),
+  };
+}
+
+function randomPlanOf(seed: number, options: PlanOptions): Plan {
   const random = new SeededRandom(seed);
   const count = options.nodes ?? random.pick([1, 2, 3, 3, 4, 5]);
   const presence = seed % 2 === 0;

@@ -1,20 +1,20 @@
 import { describe, expect, test } from "vitest";
 import type { Effect } from "../../src/election/types.ts";
-import { record, Solo } from "./play/solo.ts";
+import { deleted, garbage, record, released, Solo } from "./play/solo.ts";
 
 function writes(play: Solo): Extract<Effect, { type: "write" }>[] {
   return play.effects.filter((effect) => effect.type === "write");
 }
 
 describe("a campaign", () => {
-  test("begins no term if a newer revision was seen before its ack", () => {
-    const play = new Solo("")
-      .opened()
-      .connected()
-      .reads(null)
-      .learns(record(2, "b", 2))
-      .applied(1);
-    expect(play.effectTypes).toEqual(["read"]);
+  test.each([
+    ["a later term", record(2, "b", 2)],
+    ["the deletion of its own record", deleted(2)],
+    ["garbage over its own record", garbage(2)],
+  ])("begins no term if %s was seen before its ack", (_, newer) => {
+    const play = new Solo("").opened().connected().reads(null).learns(newer).applied(1);
+    expect(play.effectTypes).not.toContain("become-leader");
+    expect(play.effectTypes).toContain("read");
     expect(play.state.lease.newestRevision).toBe(2);
   });
 
@@ -63,6 +63,19 @@ describe("a campaign", () => {
       expect(writes(play)).toEqual([]);
     }
   });
+
+  test.each([
+    [9_999, 8],
+    [10_000, 7],
+  ])(
+    "that was refused lets an older answer be believed W after the newest, at 10 s: at %i ms the newest is %i",
+    (ms, newest) => {
+      const play = new Solo("").opened().connected().reads(null).at(0);
+      play.learns(garbage(8)).at(10).conflict().at(ms).tick();
+      if (!play.state.reads.inFlight) throw new Error("no read is under way");
+      expect(play.reads(released(7, 2)).state.lease.newestRevision).toBe(newest);
+    },
+  );
 });
 
 describe("a vacancy", () => {

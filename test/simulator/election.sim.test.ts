@@ -5,11 +5,13 @@
 import { expect, test } from "vitest";
 import { unseenTransitions } from "../../scripts/simulator/check/tally.ts";
 import { planOf } from "../../scripts/simulator/plan.ts";
+import { type RecipeName, recipes } from "../../scripts/simulator/recipes.ts";
 import { merge, search } from "../../scripts/simulator/search.ts";
 import { shrink, traceOf } from "../../scripts/simulator/shrink.ts";
 
 /** `.ci/run` searches more. */
 const SEEDS = 600;
+const RECIPE_SEEDS = 40;
 
 test("no history of faults violates an invariant", { timeout: 600_000 }, async () => {
   const { failures, tally, terms } = await search({ from: 1, seeds: SEEDS, maxFailures: 1 });
@@ -25,6 +27,18 @@ test("no history of faults violates an invariant", { timeout: 600_000 }, async (
   // The search proves nothing about a transition that did not occur.
   expect(unseenTransitions(tally)).toEqual([]);
 });
+
+test.each(Object.keys(recipes) as RecipeName[])(
+  'no history of the recipe "%s" violates an invariant',
+  {
+    timeout: 120_000,
+  },
+  async (recipe) => {
+    const { failures, terms } = await search({ from: 1, seeds: RECIPE_SEEDS, recipe });
+    expect(failures).toEqual([]);
+    expect(terms).toBeGreaterThan(RECIPE_SEEDS);
+  },
+);
 
 test("the same seeds give the same histories, other seeds give others", async () => {
   const once = await search({ from: 7, seeds: 40 });

@@ -1,6 +1,7 @@
 /**
  * Histories that once violated an invariant, kept as plans: the plan of a seed changes with the generator, these do not. Each
- * must pass on the library as it is and fail on a mutant without its fix. Those of groups are the shortest ones that find a mutant.
+ * must pass on the library as it is and fail on a mutant without its fix. Those of groups, and some of the election, are the shortest ones
+ * that find a mutant.
  * `npm run sim -- --plan test/simulator/pinned/NAME.json` and `npm run sim:group -- --plan test/sim/pinned/NAME.json` print their traces.
  */
 import { spawnSync } from "node:child_process";

@@ -38,6 +38,7 @@ export const identityMutants: readonly Mutant[] = [
     file: "src/election/trust.js",
     from: "return !lease.disputed || !waitedUntil(lease.newestAt, waitMs, now);",
     to: "return true;",
+    recipe: "lost history",
   },
   {
     name: "a write that was sent to a deleted bucket begins a term in the next one",

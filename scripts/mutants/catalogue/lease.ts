@@ -45,6 +45,7 @@ export const leaseMutants: readonly Mutant[] = [
     file: "src/election/time.js",
     from: "return now.mono - since.mono >= ms;",
     to: "return now.mono - since.mono >= ms - 500;",
+    recipe: "stale reads of a replaced leader",
   },
   {
     name: "a candidate waits less than the takeover wait",

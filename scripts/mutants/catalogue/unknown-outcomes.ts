@@ -35,6 +35,7 @@ export const unknownOutcomeMutants: readonly Mutant[] = [
     file: "src/election/follower.js",
     from: "const replaced = revision < draft.lease.newestRevision;",
     to: "const replaced = false;",
+    recipe: "overtaken acquires",
   },
   {
     name: "a lost term's renewals may begin another one",
@@ -61,6 +62,7 @@ export const unknownOutcomeMutants: readonly Mutant[] = [
     file: "src/election/follower.js",
     from: "draft.writes.unsettled = []; sendRelease(draft, {",
     to: "sendRelease(draft, {",
+    recipe: "late deletions",
   },
   {
     name: "a released term's renewals may begin another one",

@@ -137,6 +137,7 @@ export class Checker implements Witness {
     this.#dirty = true;
     const before = observed.role;
     const after = state.role.name;
+    if (event.type === "stop") observed.stops = true;
     const suspended = observed.staysSuspended(event, state, time.now);
     if (suspended !== null) this.#fail(suspended);
     observed.role = after;

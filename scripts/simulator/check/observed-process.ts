@@ -38,6 +38,8 @@ export class ObservedProcess {
   readonly confirmedSend: Map<number, number> = new Map();
   readonly inquiries: ObservedInquiries = new ObservedInquiries();
   role: RoleName = "follower";
+  /** `stop()` was called. */
+  stops = false;
   /** After its last step, and the time of that by its clocks. */
   state: ElectionState | null = null;
   at: Instant = { mono: 0, boot: 0, wall: 0 };
@@ -69,6 +71,7 @@ export class ObservedProcess {
       case "become-leader":
         this.term = { epoch: output.epoch, ended: "no" };
         if (open) return `${incarnation} becomes leader within its epoch ${term.epoch}`;
+        if (this.stops) return `${incarnation} becomes leader although it was stopped`;
         return term !== null && output.epoch <= term.epoch
           ? `${incarnation}: epoch ${output.epoch} after ${term.epoch}`
           : null;

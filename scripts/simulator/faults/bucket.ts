@@ -1,4 +1,6 @@
 /** What operators and other clients do to the bucket. */
+import type { LeaseEntry } from "../../../src/election/types.ts";
+import type { FakeBucket } from "../../../src/testing/simulation/fakes/fake-bucket.ts";
 import type { Host } from "../host.ts";
 import { type FaultContext, forgerOf, type SimulatedFault } from "./fault-tools.ts";
 import { forgedRecord } from "./forgery.ts";
@@ -52,6 +54,16 @@ export const bucketFaults: Readonly<Record<BucketFaultName, SimulatedFault>> = {
     beforeIntervention(entry.kind === "record" ? "forged" : "garbage");
     forging(() => bucket.force(() => entry));
   },
+  /** Power loss without sync: the server has acknowledged messages that it does not have any more. */
+  "history lost": ({ bucket, beforeIntervention, afterPurge, random, log }) => {
+    let kept = bucket.entry;
+    for (let lost = random.between(1, 4); lost > 0; lost -= 1) kept = storedBefore(bucket, kept) ?? kept;
+    if (!bucket.exists || kept === null || kept === bucket.entry) return;
+    log(`the server loses every message after revision ${kept.revision}`);
+    beforeIntervention("vanished");
+    bucket.rollBackTo(kept.revision, kept);
+    afterPurge();
+  },
   "bucket deleted": (context, host) => {
     const { bucket, quietFrom, random, log, time } = context;
     if (!bucket.exists) return;
@@ -70,6 +82,12 @@ export const bucketFaults: Readonly<Record<BucketFaultName, SimulatedFault>> = {
     time.after(againMs, () => context.strike("bucket deleted", host));
   },
 };
+
+/** The message on the key before this one, without those that were lost before. */
+function storedBefore({ log }: FakeBucket, entry: LeaseEntry | null): LeaseEntry | undefined {
+  if (entry === null) return undefined;
+  return log.findLast(({ revision }) => revision < entry.revision);
+}
 
 /** Sometimes: `happen` when other nodes have confirmed the silence of a leader, if there is one that promises it, and time. */
 function afterSilence({ hosts, quietFrom, random, strike, time }: FaultContext, happen: () => void): boolean {

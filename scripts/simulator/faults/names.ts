@@ -43,7 +43,10 @@ const NAMES = [
   "answers late",
 ] as const;
 
-export type SimulatedFaultName = (typeof NAMES)[number];
+/** Faults of recipes (`recipes.ts`) only: the plans of seeds without one do not depend on them. */
+const AIMED_NAMES = ["overtaken acquire", "replaced unseen", "history lost"] as const;
+
+export type SimulatedFaultName = (typeof NAMES)[number] | (typeof AIMED_NAMES)[number];
 
 export type ProcessFaultName =
   | "pause"
@@ -63,7 +66,8 @@ export type BucketFaultName =
   | "stream purged"
   | "garbage"
   | "bucket deleted"
-  | "forged record";
+  | "forged record"
+  | "history lost";
 export type NetworkFaultName = Exclude<SimulatedFaultName, ProcessFaultName | BucketFaultName>;
 
 /** An operator takes the lease away. */

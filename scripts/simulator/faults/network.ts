@@ -1,5 +1,6 @@
 /** Faults of the network, of connections and of the servers. */
 import type { Snapshot } from "../../../src/election/types.ts";
+import { timing } from "../host.ts";
 import { cut, forgerOf, lasting, network, type SimulatedFault } from "./fault-tools.ts";
 import { forgedHint } from "./forgery.ts";
 import type { NetworkFaultName, SimulatedFaultName } from "./names.ts";
@@ -22,6 +23,15 @@ const underWay: readonly SimulatedFaultName[] = [
   "vanished",
   "count late",
   "frozen and cut off",
+];
+
+/** What happens to a lease that was just acquired, or to its holder. */
+const afterAcquire: readonly SimulatedFaultName[] = [
+  "key deleted",
+  "key deleted",
+  "garbage",
+  "stop",
+  "step down",
 ];
 
 export const networkFaults: Readonly<Record<NetworkFaultName, SimulatedFault>> = {
@@ -251,6 +261,47 @@ export const networkFaults: Readonly<Record<NetworkFaultName, SimulatedFault>> =
     const count = random.chance(0.8) ? 1 : random.between(50, 200);
     log(`the watchers receive forged messages: ${count}`);
     for (let index = 0; index < count; index += 1) time.after(index * 10, forge);
+  },
+  /** The ack of the next acquiring write takes long, and what the server sends after it does not: the consequences of one more fault. */
+  "overtaken acquire": (context, host) => {
+    const { random, time, quietFrom, log } = context;
+    const latencyMs = random.between(50, 490);
+    const name = random.pick(afterAcquire);
+    const afterMs = random.between(2, latencyMs - 20);
+    const happen = (): void => {
+      if (time.now + 2 * latencyMs >= quietFrom) return;
+      log(`${host.name}: the ack of its acquire write takes ${latencyMs} ms, what follows it does not`);
+      host.network.latencyMs = latencyMs;
+      // The server has answered by then.
+      time.after(latencyMs + 1, () => {
+        host.network.latencyMs = 1;
+      });
+      time.after(latencyMs + afterMs, () => {
+        context.strike(name, host);
+        context.invalidate();
+      });
+    };
+    host.atNextWrite = { kind: "acquire", happen };
+  },
+  /** The leader loses its connection and its lease, and its reads return what was stored before its last renewals. */
+  "replaced unseen": (context) => {
+    const { random, time, quietFrom, bucket, log } = context;
+    const leader = context.hosts.find(({ process }) => process.driver.isHeld());
+    const staleMs = timing.leaseTtlMs + random.between(4_000, 8_000);
+    if (leader === undefined || time.now + staleMs >= quietFrom) return;
+    const { network } = leader;
+    log(`${leader.name}: reads return the present state for ${staleMs} ms`);
+    const snapshot = bucket.snapshot();
+    network.staleSnapshot = snapshot;
+    time.after(staleMs, () => {
+      if (network.staleSnapshot === snapshot) network.staleSnapshot = null;
+    });
+    time.after(random.between(1, 4_000), () => {
+      // Most of the rest of its lease: once that has expired it campaigns against its own record, and is refused.
+      const ms = random.between(timing.leaseTtlMs / 2, timing.leaseTtlMs);
+      log(`${leader.process.incarnation}: disconnected for ${ms} ms`);
+      cut(context, leader.process, ms);
+    });
   },
   // Faults between a write and its answer matter most, but the answer takes milliseconds, so random times rarely hit it.
   "trouble under way": (context, host) => {

@@ -1,0 +1,64 @@
+/**
+ * Faults that aim at one rule of the election each: a few that belong together, in an order and at distances at which they matter. Random
+ * faults rarely meet like that. Only `npm run sim -- --recipe NAME` and the mutants that name a recipe play them: the plan of a seed
+ * without a recipe stays as it is.
+ */
+import type { CrashDetection } from "../../src/election/types.ts";
+import type { SimulatedFaultName } from "./faults/names.ts";
+
+/** One fault of a burst. */
+interface RecipeStep {
+  readonly name: SimulatedFaultName;
+  /** Which of the two hosts of the burst it hits. With one node in the history they are the same. */
+  readonly host: "one" | "other";
+  /** Least and largest time since the step before, in milliseconds. */
+  readonly afterMs: readonly [number, number];
+}
+
+export interface Recipe {
+  /** Number of nodes, one of these. */
+  readonly nodes: readonly number[];
+  readonly crashDetection: readonly CrashDetection[];
+  readonly steps: readonly RecipeStep[];
+}
+
+export type RecipeName =
+  | "overtaken acquires"
+  | "lost history"
+  | "stale reads of a replaced leader"
+  | "late deletions";
+
+export const recipes: Readonly<Record<RecipeName, Recipe>> = {
+  /** A node learns what replaced its acquiring write before it receives the ack. */
+  "overtaken acquires": {
+    nodes: [1, 2, 3],
+    crashDetection: ["lease", "presence"],
+    steps: [
+      { name: "overtaken acquire", host: "one", afterMs: [0, 0] },
+      { name: "only follow", host: "other", afterMs: [0, 500] },
+    ],
+  },
+  /** The server loses the newest messages of the bucket: what was acknowledged is gone, so with more nodes nothing is promised (A2). */
+  "lost history": {
+    nodes: [1],
+    crashDetection: ["lease", "presence"],
+    steps: [{ name: "history lost", host: "one", afterMs: [0, 0] }],
+  },
+  /** A leader is replaced while its reads return what was stored before its last renewals. */
+  "stale reads of a replaced leader": {
+    nodes: [2, 3],
+    crashDetection: ["presence"],
+    steps: [{ name: "replaced unseen", host: "one", afterMs: [0, 0] }],
+  },
+  /** A node deletes its own late lease, wants to lead again, and the deletion is late, too. */
+  "late deletions": {
+    nodes: [2],
+    crashDetection: ["lease", "presence"],
+    steps: [
+      { name: "late write", host: "one", afterMs: [0, 0] },
+      { name: "only follow", host: "other", afterMs: [0, 300] },
+      { name: "only follow", host: "one", afterMs: [500, 1_500] },
+      { name: "late write", host: "one", afterMs: [0, 200] },
+    ],
+  },
+};
