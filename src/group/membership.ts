@@ -5,6 +5,7 @@ import { checkResourceList } from "../config/group.ts";
 import type { ResolvedGroupOptions } from "../config/group-options.ts";
 import { leaseSpanMs } from "../election/lease.ts";
 import { asError, ClusterError, messageOf } from "../errors.ts";
+import { givenHooks } from "../node/hooks.ts";
 import { applicationTimes } from "../runtime/application/application-times.ts";
 import { linkReports } from "../runtime/application/link-reports.ts";
 import { serverFields, serverText } from "../runtime/application/server-text.ts";
@@ -142,7 +143,7 @@ export class Membership {
       earlier: o.earlier,
       config: {
         ...applicationTimes(options.drainTimeoutMs, options.core.leaseTtlMs),
-        hooks: hooksOf(o.hooks),
+        hooks: givenHooks(o.hooks, GROUP_HOOK_NAMES),
       },
       context: {
         groupId: options.groupId,
@@ -387,7 +388,3 @@ export class Membership {
 // `GroupHooks` and the application side name the same hooks.
 GROUP_HOOK_NAMES satisfies readonly (keyof GroupHooks)[];
 true satisfies keyof GroupHooks extends GroupHookName ? true : never;
-
-function hooksOf(hooks: GroupHooks): ReadonlySet<GroupHookName> {
-  return new Set(GROUP_HOOK_NAMES.filter((name) => hooks[name] !== undefined));
-}

@@ -100,11 +100,18 @@ export function checkHookNames(hooks: object, known: readonly string[]): void {
   if (problems.length > 0) throw new ClusterError("INVALID_CONFIG", problems.join("; "));
 }
 
+/** Which of these hooks are given. */
+export function givenHooks<Name extends string>(
+  hooks: Readonly<Partial<Record<Name, unknown>>>,
+  names: readonly Name[],
+): ReadonlySet<Name> {
+  return new Set(names.filter((name) => hooks[name] !== undefined));
+}
+
 /** Only the hooks of a node, of an object that has others besides. */
 export function nodeHooks(hooks: Hooks): Hooks {
-  const given = HOOK_NAMES.filter((name) => hooks[name] !== undefined);
   return Object.fromEntries(
-    given.map((name) => [
+    [...givenHooks(hooks, HOOK_NAMES)].map((name) => [
       name,
       (...args: unknown[]) => (hooks[name] as (...args: unknown[]) => unknown).apply(hooks, args),
     ]),

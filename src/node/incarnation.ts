@@ -1,10 +1,4 @@
-import {
-  type ConnectedServer,
-  HOOK_NAMES,
-  type HookName,
-  type Notice,
-  type StopReason,
-} from "../application/types.ts";
+import { type ConnectedServer, HOOK_NAMES, type Notice, type StopReason } from "../application/types.ts";
 import { Emitter } from "../channels/emitter.ts";
 import type { NodeFacts, NodeSource } from "../channels/source.ts";
 import type { ResolvedOptions } from "../config/resolve.ts";
@@ -21,7 +15,7 @@ import { deferred, type WaitOptions } from "../runtime/waiting.ts";
 import { ApplicationCalls, type StepDownResult } from "./application-calls.ts";
 import { ApplicationRunner } from "./application-runner.ts";
 import type { EventBody } from "./events.ts";
-import type { Hooks } from "./hooks.ts";
+import { givenHooks, type Hooks } from "./hooks.ts";
 import { type Bounds, blockedText, logNotice } from "./log.ts";
 import { leaseConfig, NodeWatch } from "./node-watch.ts";
 import type { NodeReport } from "./report.ts";
@@ -96,7 +90,7 @@ export class Incarnation {
       earlier: o.earlier,
       config: {
         ...applicationTimes(options.drainTimeoutMs, leaseSpanMs(options.leaseTtlMs)),
-        hooks: hooksOf(o.hooks),
+        hooks: givenHooks(o.hooks, HOOK_NAMES),
       },
       identity: { clusterId: options.clusterId, nodeId: options.nodeId, incarnation: o.id },
       hooks: o.hooks,
@@ -352,8 +346,4 @@ export class Incarnation {
     await service?.stop().catch(() => {});
     await this.#o.attachment.close();
   }
-}
-
-function hooksOf(hooks: Hooks): ReadonlySet<HookName> {
-  return new Set(HOOK_NAMES.filter((name) => hooks[name] !== undefined));
 }

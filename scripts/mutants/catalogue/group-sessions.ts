@@ -163,4 +163,10 @@ export const groupSessionMutants: readonly Mutant[] = [
     from: "silenceMs > 0 && !isTooSlow(lateProofs, silenceMs)",
     to: "silenceMs > 0",
   },
+  {
+    name: "group: a beat that comes before the answer puts off no question",
+    file: "src/group/core/inquiry.js",
+    from: 'judgeSilence(group, inquiry, { question: open, answer: { kind: "none" } }, { session, revision });',
+    to: "",
+  },
 ];

@@ -135,6 +135,18 @@ export const groupTermMutants: readonly Mutant[] = [
     to: "",
   },
   {
+    name: "group: hints that follow another are dropped",
+    file: "src/group/core/hints.js",
+    from: "if (hints.size > MAX_HINTS || isKnown(group, entry))",
+    to: "if (group.now.mono < group.knowing.hintsFromMono || isKnown(group, entry))",
+  },
+  {
+    name: "group: a hint waits as long as a read that has failed",
+    file: "src/group/core/hints.js",
+    from: "view.reads.atMono = mono; readSession(group, view);",
+    to: "readSession(group, view);",
+  },
+  {
     name: "group: claims are not paced",
     file: "src/group/core/pace.js",
     from: "return pace.inFlight < Math.floor(window);",

@@ -7,6 +7,7 @@ import { type Instant, remainingMs } from "../../election/time.ts";
 import { coordinate, planDelayMs, planReadDelayMs, readPlan } from "./coordinator.ts";
 import { attendSessions } from "./fences.ts";
 import { isBound, isKeptWhileRestarting, isSessionHeld } from "./held.ts";
+import { attendHints, hintDelayMs } from "./hints.ts";
 import { bulkDelayMs, bulkRead } from "./knowing.ts";
 import { membersOf } from "./outlook.ts";
 import { dropOrphan, endSession, leave, ownWriteDelayMs, renewSoon, sendOwnWrite } from "./own-session.ts";
@@ -28,6 +29,7 @@ export function act(group: GroupState): void {
   if (openDelayMs(group) <= 0) openBucket(group);
   if (ownWriteDelayMs(group) <= 0) sendOwnWrite(group);
   endRefusals(group);
+  if (isReady(group)) attendHints(group);
   attendSessions(group);
   considerFreed(group);
   attendDue(group);
@@ -55,7 +57,7 @@ export function wakeDelayMs(group: GroupState, now: Instant): number | null {
     openDelayMs(group),
     ownWriteDelayMs(group),
     refusalDelayMs(group),
-    isReady(group) ? group.sessionsDueAtMono - group.now.mono : NEVER,
+    isReady(group) ? Math.min(group.sessionsDueAtMono - group.now.mono, hintDelayMs(group)) : NEVER,
     nextDueMono(group.due) - group.now.mono,
     bulkDelayMs(group),
     planReadDelayMs(group),

@@ -141,9 +141,19 @@ export function onHolderSilent(group: GroupState, connection: ConnectionId): voi
   }
 }
 
-/** A beat of a connection that was reported silent has been heard. */
+/**
+ * A beat of a connection that was reported silent has been heard. An open question has found life, before its answer says so: the next one
+ * has to wait. Otherwise a member whose clock is too fast, to which every beat is late, would ask after each of them.
+ */
 export function onHolderHeard(group: GroupState, connection: ConnectionId): void {
-  for (const { inquiry } of viewsOfConnection(group, connection)) noteHeard(inquiry, connection);
+  for (const { inquiry } of viewsOfConnection(group, connection)) {
+    const { open } = inquiry;
+    if (open !== null) {
+      const { binding: session, revision } = open;
+      judgeSilence(group, inquiry, { question: open, answer: { kind: "none" } }, { session, revision });
+    }
+    noteHeard(inquiry, connection);
+  }
 }
 
 /** The connection to NATS has ended. */

@@ -3,6 +3,7 @@ import { onGeneration, onHistoryLost, onNoBucket } from "./bucket.ts";
 import { notePlan, onOwnerShown } from "./coordinator.ts";
 import { onSessionReadFailed } from "./fences.ts";
 import { suspect } from "./inquiry.ts";
+import { onOwnRevision } from "./knowing.ts";
 import { adoptBegin, judgeSession } from "./own-session.ts";
 import { enqueue } from "./queues.ts";
 import { readAgain } from "./requests.ts";
@@ -119,6 +120,8 @@ function onSessionSnapshot(
   if (!isOwn) return;
   judgeSession(group);
   adoptBegin(group);
+  // The message of a write may have been lost with its ack.
+  if (group.own.phase !== "none") onOwnRevision(group, group.own.revision);
   if (group.own.phase === "none" && group.link.inquiryDue) suspect(group, view);
   group.link.inquiryDue = false;
 }

@@ -10,6 +10,7 @@
 import { onGeneration, onHistoryLost, onNoBucket } from "./bucket.ts";
 import { notePlan } from "./coordinator.ts";
 import { suspectAll } from "./fences.ts";
+import { noteHint } from "./hints.ts";
 import { endAsFenced, noteKnown } from "./own-session.ts";
 import { bulkReadBy, isReady } from "./requests.ts";
 import {
@@ -21,7 +22,6 @@ import {
 } from "./resources.ts";
 import {
   contradictionOf,
-  isSameContent,
   noteReached,
   noteSessionAnswer,
   noteSessionMessage,
@@ -38,7 +38,7 @@ import {
   type SessionView,
   warn,
 } from "./state.ts";
-import { doubtOwner, readOwner } from "./terms.ts";
+import { doubtOwner } from "./terms.ts";
 import type { BulkOutcome, GroupEntry } from "./types.ts";
 import { consider, considerAll } from "./wanted.ts";
 
@@ -58,7 +58,7 @@ export function onWatched(group: GroupState, entry: GroupEntry): void {
   if (entry.kind === "record" && entry.record.generation !== bucket.generation) return;
   const { revision, key } = entry;
   if (key.kind === "session" && key.memberId === group.config.memberId) onOwnMessage(group, entry);
-  if (revision <= knowing.sequence) return onOldMessage(group, entry);
+  if (revision <= knowing.sequence) return noteHint(group, entry);
   if (knowing.complete && revision === knowing.sequence + 1) {
     knowing.sequence = revision;
     takeIn(group, entry);
@@ -80,29 +80,6 @@ function advance(group: GroupState): void {
   }
   // Last: a claim that one of them contradicts is doubted until the deadline of before.
   noteKnown(group);
-}
-
-/** A message about something that should be known. If it is not, one of the two was forged: an answer decides. */
-function onOldMessage(group: GroupState, entry: GroupEntry): void {
-  const { knowing, now, config } = group;
-  if (now.mono < knowing.hintsFromMono) return;
-  const { key, revision } = entry;
-  if (key.kind === "plan") {
-    if (revision > group.plan.revision) group.plan.reads.due = true;
-    return;
-  }
-  if (key.kind === "session") {
-    const view = sessionView(group, key.memberId);
-    const isKnown = key.memberId === config.memberId || isSameContent(view, entry);
-    if (revision < view.revision || (revision === view.revision && isKnown)) return;
-    readSession(group, view);
-  } else {
-    const view = ownerView(group, key);
-    if (revision < view.revision || (revision === view.revision && !isOtherMessage(group, view, entry)))
-      return;
-    readOwner(group, view);
-  }
-  knowing.hintsFromMono = now.mono + config.retryDelayMs;
 }
 
 function takeIn(group: GroupState, entry: GroupEntry): void {
@@ -198,6 +175,8 @@ export function bulkRead(group: GroupState): void {
   }
   knowing.readAtMono = NEVER;
   knowing.requestAfter = knowing.complete && !knowing.doubted ? knowing.sequence : 0;
+  // What is doubted from now on may be newer than the answer.
+  knowing.doubted = false;
   knowing.requestReached = group.reached;
   group.lastRequest += 1;
   knowing.request = group.lastRequest;
@@ -230,6 +209,7 @@ export function onChanges(group: GroupState, request: number, outcome: BulkOutco
 
 function repeatBulk(group: GroupState): void {
   const { knowing } = group;
+  if (knowing.requestAfter === 0) knowing.doubted = true;
   bulkReadBy(
     group,
     group.now.mono + backOffMs(group, knowing.failures),
@@ -243,7 +223,6 @@ function takeInBulk(group: GroupState, upTo: number, entries: readonly GroupEntr
   // A replica that is behind.
   if (upTo < knowing.requestAfter || upTo < Math.min(group.reached, knowing.mustKnow))
     return repeatBulk(group);
-  if (knowing.requestAfter === 0) knowing.doubted = false;
   const contradiction = contradictionIn(group, entries, upTo);
   if (contradiction !== null) return onHistoryLost(group, contradiction);
   const isFirst = !knowing.complete;
@@ -288,23 +267,36 @@ function takeInAnswer(group: GroupState, entry: GroupEntry, upTo: number): void 
   if (key.kind === "session") {
     const view = sessionView(group, key.memberId);
     // The own key is read at the stream leader.
-    if (key.memberId !== group.config.memberId && entry.revision >= view.revision)
+    if (key.memberId !== group.config.memberId && (entry.revision >= view.revision || isUnproven(view)))
       noteSessionAnswer(group, view, entry, upTo);
   } else if (key.kind === "plan") {
     if (entry.revision > group.plan.revision && group.plan.write === null) notePlan(group, entry, true);
   } else {
     const view = ownerView(group, key);
-    if (entry.revision > view.revision && noteOwnerAnswer(group, view, entry, upTo)) onOwnerNews(group, view);
+    const isNews =
+      entry.revision > view.revision ||
+      (isUnproven(view) && (entry.revision < view.revision || isOtherMessage(group, view, entry)));
+    if (isNews && noteOwnerAnswer(group, view, entry, upTo)) onOwnerNews(group, view);
   }
+}
+
+/** Has only a message shown what is known? If an answer that has come so far shows something else, the message was forged. */
+function isUnproven({ revision, provenRevision }: ResourceView | SessionView): boolean {
+  return revision > provenRevision;
 }
 
 /** After a read of everything: what is not in it is not there. */
 function forgetMissing(group: GroupState, upTo: number, entries: readonly GroupEntry[]): void {
+  const { plan } = group;
   const shown = new Set<ResourceView | SessionView>();
-  for (const { key } of entries) {
+  let planRevision = 0;
+  for (const { key, revision } of entries) {
     if (key.kind === "session") shown.add(sessionView(group, key.memberId));
-    else if (key.kind !== "plan") shown.add(ownerView(group, key));
+    else if (key.kind === "plan") planRevision = revision;
+    else shown.add(ownerView(group, key));
   }
+  // As only a message has shown it.
+  if (!plan.proven && plan.revision <= upTo && plan.revision !== planRevision) plan.reads.due = true;
   for (const view of group.sessions.values()) {
     if (!shown.has(view) && view.memberId !== group.config.memberId)
       noteSessionAnswer(group, view, null, upTo);

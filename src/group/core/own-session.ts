@@ -13,7 +13,7 @@ import { MIN_MARGIN_MS } from "../../inquiry/durations.ts";
 import { sameConnection } from "../../inquiry/rules.ts";
 import type { SessionLossReason } from "./events.ts";
 import { isBound, isKeptWhileRestarting, isSessionHeld, keepsPromises, takesNothing } from "./held.ts";
-import { bulkReadBy, isReady, sendWrite } from "./requests.ts";
+import { isReady, sendWrite } from "./requests.ts";
 import { beginDelayMs, noteNumberShown, ownView, readSession } from "./sessions.ts";
 import { backOffMs, emit, type GroupState, NEVER, noteNumber, type SentSession, warn } from "./state.ts";
 import { endDoubted, endTerms } from "./terms.ts";
@@ -303,13 +303,7 @@ export function judgeSession(group: GroupState): void {
   const { record } = view;
   if (view.kind === "live" && record?.incarnation === group.config.incarnation) {
     const sent = own.unsettled.find(({ nonce }) => nonce === record.nonce);
-    if (sent?.number === own.number) {
-      confirm(group, sent, view.revision);
-      // Its message may have been lost with its ack.
-      const { now, config, knowing } = group;
-      if (view.revision > knowing.sequence) bulkReadBy(group, now.mono + config.retryDelayMs, view.revision);
-      return;
-    }
+    if (sent?.number === own.number) return confirm(group, sent, view.revision);
     if (view.number === own.number) {
       if (view.revision === own.revision) return;
       // A write that was forgotten: in which stretch it was sent is not known.

@@ -221,7 +221,9 @@ export interface Knowing {
   /** The next bulk read is one of everything: the servers may have lost what is known. */
   doubted: boolean;
   failures: number;
-  /** Monotonic milliseconds before which a message that contradicts what is known causes no read. */
+  /** Messages that contradict what is known, by key: each key has to be read (`hints.ts`). */
+  readonly hints: Map<string, GroupEntry>;
+  /** Monotonic milliseconds before which hints cause no read. */
   hintsFromMono: number;
 }
 

@@ -126,6 +126,31 @@ describe("inquiries", () => {
     expect(a.effects).toEqual([]);
   });
 
+  test("silence: a member to which every beat is late asks less and less, also where the beat comes before the answer", () => {
+    for (const heardFirst of [true, false]) {
+      const a = watching(silence(2), "silence");
+      const connection = { serverId: "s", clientId: 2 };
+      const answer = () =>
+        a.send({ type: "answered", question: a.state.lastQuestion, answer: { kind: "open", inMsgs: 3 } });
+      answer();
+      // 24 s, a beat every 250 ms, and a renewal every 3 s.
+      for (let beat = 0; beat < 96; beat += 1) {
+        const renewal = sessionEntry(4 + Math.floor(beat / 12), "b", 1, { session: silence(2) });
+        if (beat % 12 === 0) a.watched(renewal);
+        a.wait(200).send({ type: "holder-silent", connection });
+        if (a.isReading("session.b")) a.reads("session.b", renewal);
+        a.wait(40);
+        if (heardFirst) a.send({ type: "holder-heard", connection });
+        answer();
+        if (!heardFirst) a.send({ type: "holder-heard", connection });
+        a.wait(10);
+      }
+      // The first one, those after 0, 250, 750, 1 750 and 3 750 ms, and then one in each heartbeat interval.
+      expect(a.count("ask")).toBeLessThanOrEqual(6 + Math.ceil(20_000 / 3_000));
+      expect(a.sent("session.b")).toBeUndefined();
+    }
+  });
+
   test("silence: all members on the connection are asked about", () => {
     const binding = { serverId: "s", clientId: 1, account: "acc" };
     const a = new Solo(["r"], { crashDetection: "silence", silenceMs: 2_000 });

@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { wakeDelayMs } from "../../../src/group/core/act.ts";
 import type { GroupEntry } from "../../../src/group/core/types.ts";
 import { claimEntry, endEntry, ownerKey, releaseEntry, Solo, sessionEntry, sessionKey } from "./play/solo.ts";
+import { keyText } from "./play/text.ts";
 import { World } from "./play/world.ts";
 
 describe("gaps", () => {
@@ -81,21 +82,151 @@ describe("gaps", () => {
     expect(a.state.knowing.sequence).toBe(1);
     expect(a.state.knowing.ahead.size).toBe(0);
   });
+});
 
-  test("a message that contradicts what should be known causes one read of its key", () => {
-    const a = new Solo(["r"]).live([sessionEntry(5, "b", null), claimEntry(6, "r", "b", 5)]);
-    a.watched(sessionEntry(4, "c", null));
+describe("messages that contradict what should be known", () => {
+  const knowingB = (...resources: string[]): Solo =>
+    new Solo(["r", ...resources]).live([sessionEntry(5, "b", null), claimEntry(6, "r", "b", 5)]);
+
+  test("the key of the first one is read at once, the keys of others when retryDelayMs is over", () => {
+    const a = knowingB("x", "y").watched(sessionEntry(4, "c", null));
     expect(a.isReading("session.c")).toBe(true);
-    a.watched(claimEntry(3, "x", "b", 5));
-    expect(a.isReading("owner.x")).toBe(false);
-    a.pass(300).watched(claimEntry(3, "x", "b", 5));
-    expect(a.isReading("owner.x")).toBe(true);
-    // What is known already causes none.
-    a.pass(300).watched(claimEntry(6, "r", "b", 5));
+    a.watched(claimEntry(3, "x", "b", 5)).watched(claimEntry(4, "y", "b", 5));
     a.watched({ kind: "garbage", key: { kind: "plan" }, revision: 2, reason: "x" });
+    a.wait(249);
+    expect([a.count("read"), a.isReading("owner.x")]).toEqual([2, false]);
+    a.wait(1);
+    expect(["owner.x", "owner.y", "plan"].map((key) => a.isReading(key))).toEqual([true, true, true]);
+    for (const key of ["owner.x", "owner.y", "plan", "session.c"]) a.reads(key, null, 7);
+    a.wait(1_000);
+    expect(a.count("read")).toBe(5);
+  });
+
+  test("one that shows what is known, or what no list of this member has, causes no read", () => {
+    const a = knowingB()
+      .watched(claimEntry(6, "r", "b", 5))
+      .watched(sessionEntry(5, "b", null));
+    a.watched(claimEntry(5, "r", "c", 4))
+      .watched(claimEntry(6, "x", "b", 5))
+      .wait(1_000);
+    expect(a.count("read")).toBe(1);
+    expect(a.state.resources.has("x")).toBe(false);
+  });
+
+  test("a forged one has the revision of the next message, among others: what that one shows is known in retryDelayMs", () => {
+    const a = knowingB();
+    a.watched(sessionEntry(3, "x", null)).watched(sessionEntry(4, "y", null));
+    a.watched(sessionEntry(8, "b", 5, { nonce: 99 })).watched(releaseEntry(8, "r", 6, { successor: "a" }));
+    expect(a.sent("owner.r")).toBeUndefined();
+    a.wait(250).reads("owner.r", releaseEntry(8, "r", 6, { successor: "a" }));
+    expect(a.sent("owner.r")).toMatchObject({ expect: 8, record: { kind: "claim" } });
+  });
+
+  test("a begin at the revision of a forged end is read at once, although an older answer has put off the next read", () => {
+    const a = knowingB().watched(endEntry(8, "b", 5));
+    expect(a.isReading("session.b")).toBe(true);
+    a.reads("session.b", sessionEntry(5, "b", null), 7);
+    expect(a.isReading("session.b")).toBe(false);
+    const begin = sessionEntry(8, "b", null, { nonce: 30 });
+    a.watched(begin);
+    expect(a.isReading("session.b")).toBe(true);
+    a.reads("session.b", begin, 8);
+    expect(a.state.sessions.get("b")).toMatchObject({ kind: "live", number: 8, proven: true });
+  });
+
+  test("one about a key that is being read waits for that answer, which may be older", () => {
+    const a = knowingB().watched(endEntry(8, "b", 5));
+    const begin = sessionEntry(8, "b", null, { nonce: 30 });
+    a.watched(begin).wait(50);
+    expect(a.count("read")).toBe(2);
+    a.reads("session.b", sessionEntry(5, "b", null), 7);
+    expect(a.count("read")).toBe(3);
+    a.reads("session.b", begin, 8).wait(1_000);
+    expect(a.count("read")).toBe(3);
+  });
+
+  test("a flood costs 16 reads in retryDelayMs, or one bulk read in W, and no memory", () => {
+    const names = Array.from({ length: 40 }, (_, index) => `x${index}`);
+    const flood = (a: Solo, keys: readonly string[]): void => {
+      for (const name of keys) a.watched(sessionEntry(4, name, null));
+      const reading = keys.filter((name) => a.isReading(`session.${name}`));
+      for (const name of reading) a.reads(`session.${name}`, null, 7);
+    };
+    const readsOfForged = ({ all }: Solo): number =>
+      all.filter((effect) => effect.type === "read" && keyText(effect.key).startsWith("session.x")).length;
+    const few = knowingB();
+    for (let ms = 0; ms < 10_000; ms += 50) {
+      flood(few, names.slice(0, 16));
+      few.wait(50);
+    }
+    expect(readsOfForged(few)).toBeLessThanOrEqual(1 + 16 * (10_000 / 250));
+    expect(few.count("read-after")).toBe(1);
+
+    const many = knowingB();
+    for (let ms = 0; ms < 30_000; ms += 50) {
+      flood(many, names);
+      many.wait(50);
+      expect(many.state.knowing.hints.size).toBeLessThanOrEqual(17);
+      if (many.state.knowing.request !== null)
+        many.changes([sessionEntry(5, "b", null), claimEntry(6, "r", "b", 5)], 7);
+    }
+    expect([readsOfForged(many), many.count("read-after")]).toEqual([1, 4]);
+    expect(many.state.sessions.size).toBe(3);
+  });
+
+  test("a read of everything shows what was forged over an earlier message", () => {
+    const a = knowingB("x");
+    const release = releaseEntry(8, "x", 3, { successor: "b" });
+    // Forged: b's claim stands. What was stored at revision 8 is the release.
+    a.watched(claimEntry(8, "r", "c", 2))
+      .watched(release)
+      .reads("owner.x", release)
+      .wait(250);
+    expect(a.texts).toContain("read-after #5 0");
+    const forged = a.state.resources.get("r");
+    expect(forged).toMatchObject({ owner: "c", revision: 8 });
+    a.changes([sessionEntry(5, "b", null), claimEntry(6, "r", "b", 5), release], 8);
+    expect(forged).toMatchObject({ owner: "b", session: 5, revision: 6 });
+  });
+
+  test("a read of everything shows what was forged at the revision of a message of the same key", () => {
+    const a = knowingB();
+    a.watched(claimEntry(8, "r", "c", 2, { nonce: 50 }));
+    a.send({ type: "disconnected" }).pass(100).connected();
+    expect(a.texts).toContain("read-after #4 8");
+    a.changes([], 8);
+    expect(a.state.resources.get("r")).toMatchObject({ owner: "c" });
+    a.watched(claimEntry(9, "r", "c", 2))
+      .watched(sessionEntry(9, "b", 5))
+      .reads("session.b", sessionEntry(9, "b", 5))
+      .wait(250);
+    a.changes([sessionEntry(9, "b", 5), releaseEntry(8, "r", 6)], 9);
+    expect(a.state.resources.get("r")).toMatchObject({ kind: "released", revision: 8 });
+  });
+
+  test("a plan that only a message has shown is read again if a read of everything shows another one", () => {
+    const a = knowingB("x");
+    const release = releaseEntry(8, "x", 3, { successor: "b" });
+    a.watched({ kind: "garbage", key: { kind: "plan" }, revision: 8, reason: "x" }).watched(release);
+    a.reads("owner.x", release).wait(250);
+    expect(a.isReading("plan")).toBe(false);
+    a.changes([sessionEntry(5, "b", null), claimEntry(6, "r", "b", 5), release], 8);
     expect(a.isReading("plan")).toBe(true);
-    a.reads("plan", null, 7);
-    expect(a.effects).toEqual([]);
+    a.reads("plan", null, 8);
+    expect(a.state.plan).toMatchObject({ revision: 0, proven: true });
+  });
+
+  test("a doubt that comes up during a read of everything causes another one", () => {
+    const a = knowingB("x");
+    a.watched(claimEntry(8, "x", "c", 2)).watched(releaseEntry(8, "r", 6));
+    a.reads("owner.r", releaseEntry(8, "r", 6)).wait(250);
+    expect(a.count("read-after")).toBe(2);
+    a.watched(claimEntry(9, "x", "c", 2)).watched(sessionEntry(9, "b", 5));
+    a.reads("session.b", sessionEntry(9, "b", 5));
+    a.changes([sessionEntry(5, "b", null), releaseEntry(8, "r", 6)], 8).wait(250);
+    expect(a.count("read-after")).toBe(3);
+    a.changes([releaseEntry(8, "r", 6), sessionEntry(9, "b", 5)], 9);
+    expect(a.state.resources.get("x")).toMatchObject({ kind: "absent", revision: 0 });
   });
 });
 
@@ -279,6 +410,17 @@ describe("the own key", () => {
     a.conflict("session.a").reads("session.a", endEntry(9, "a", 1, { memberId: "b", reason: "closed" }));
     expect(a.texts).toContain("SESSION 1 ENDED: fenced");
     expect(a.warnings()).toContain("FENCED_EARLY");
+  });
+
+  test("a write that only a read shows closes the gap before it, as its ack would", () => {
+    const a = new Solo().live();
+    a.wait(3_000);
+    const renewal = a.own("session.a", 2);
+    a.pass(1_000).unanswered("session.a").reads("session.a", renewal, 2);
+    expect(a.state.knowing.sequence).toBe(2);
+    expect(a.state.own.deadline.mono).toBe(12_500);
+    a.wait(300);
+    expect(a.count("read-after")).toBe(1);
   });
 
   test("a renewal counts once what was stored before it is known: garbage there is replaced W after it was seen", () => {
