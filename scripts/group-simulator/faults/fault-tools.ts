@@ -88,14 +88,23 @@ export function frozen(how: "pause" | "suspend", andCut?: "and cut"): GroupFault
   };
 }
 
-export function cut({ time, quietFrom }: FaultContext, member: Member, ms: number): void {
+export function cut(context: FaultContext, member: Member, ms: number): void {
+  const { time } = context;
   if (!member.alive || member.session.link === null) return;
   // A process that was stopped a moment ago may still trust its connection: documented, see `Freshness`.
   if (!member.clock.caughtUp && time.now - member.frozenAt < UNSEEN_CUT_MS) return;
   member.session.disconnect();
-  time.at(Math.min(time.now + ms, quietFrom), () => {
-    if (member.alive) member.session.reconnect();
-  });
+  reconnectLater(context, member, ms);
+}
+
+/** The member reconnects after `ms`, but not before its process has noticed the end of its connection. */
+export function reconnectLater({ time, quietFrom }: FaultContext, member: Member, ms: number): void {
+  const attempt = (): void => {
+    if (!member.alive) return;
+    if (member.clock.caughtUp) member.session.reconnect();
+    else time.after(1, attempt);
+  };
+  time.at(Math.min(time.now + ms, quietFrom), attempt);
 }
 
 /** Starts the member again after `ms`, but not before its process has exited. */

@@ -3,7 +3,7 @@ import type { GroupEntry, GroupKey, GroupRecord } from "../../../src/group/core/
 import type { RequestKind } from "../../../src/testing/simulation/fakes/group-network.ts";
 import type { SeededRandom } from "../../../src/testing/simulation/random.ts";
 import { REQUEST_TIMEOUT_MS } from "../timing.ts";
-import { cut, type FaultContext, type GroupFault, lasting, network } from "./fault-tools.ts";
+import { cut, type FaultContext, type GroupFault, lasting, network, reconnectLater } from "./fault-tools.ts";
 import type { GroupFaultName, NetworkFaultName } from "./names.ts";
 
 const WRITES: readonly RequestKind[] = [
@@ -248,10 +248,7 @@ export const networkFaults: Readonly<Record<NetworkFaultName, GroupFault>> = {
     log(`${member.incarnation}: its server closes the connection; it notices after ${ms} ms`);
     member.session.resetByServer(ms);
     time.after(ms, () => context.invalidate());
-    const reconnectAt = Math.min(time.now + ms + random.between(0, 1_500), quietFrom);
-    time.at(reconnectAt, () => {
-      if (member.alive) member.session.reconnect();
-    });
+    reconnectLater(context, member, ms + random.between(0, 1_500));
   },
   /** Megabytes wait in the socket of the process. Often the server drops the connection while they do, as that of a slow consumer. */
   backlog: (context, { member }) => {
