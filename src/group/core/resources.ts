@@ -7,7 +7,15 @@ import { maxEpochAt } from "../../election/epochs.ts";
 import { resourceView } from "./initial-state.ts";
 import { addDue } from "./queues.ts";
 import { isOver, readSession, sessionDue, sessionView, whatElse } from "./sessions.ts";
-import { type GroupState, NEVER, noteNumber, type ResourceView, type SessionView, warn } from "./state.ts";
+import {
+  type GroupState,
+  NEVER,
+  noteNumber,
+  type ResourceView,
+  type SessionView,
+  type Term,
+  warn,
+} from "./state.ts";
 import type { Claim, GroupEntry, GroupKey, Release } from "./types.ts";
 
 export function ownerView(group: GroupState, key: GroupKey): ResourceView {
@@ -63,9 +71,21 @@ export function contradictionOfOwner(
   view: ResourceView,
   entry: GroupEntry,
 ): string | null {
-  return entry.revision === view.provenRevision && isOtherMessage(group, view, entry)
+  const isOther =
+    entry.revision === view.term?.revision
+      ? isOtherThanClaim(group, view.term, entry)
+      : entry.revision === view.provenRevision && isOtherMessage(group, view, entry);
+  return isOther
     ? `revision ${entry.revision} of ${ownedName(view.key)} is another message than before`
     : null;
+}
+
+/** Is it another record than the claim of the term? What messages have shown on its key since does not matter. */
+function isOtherThanClaim(group: GroupState, { nonce }: Term, entry: GroupEntry): boolean {
+  if (entry.kind !== "record") return false;
+  const record = believed(group, entry.record, entry.revision);
+  if (record === null) return false;
+  return record.kind !== "claim" || record.incarnation !== group.config.incarnation || record.nonce !== nonce;
 }
 
 /** Is it another message than the one that is known at its revision? */

@@ -136,6 +136,8 @@ export interface Term {
   readonly epoch: number;
   /** Revision of the claim. */
   readonly revision: number;
+  /** Nonce of the claim. */
+  readonly nonce: number;
   /** `releasing`: the marker was sent, the term is over. */
   phase: "held" | "draining" | "drained" | "releasing";
   reason: DrainReason;

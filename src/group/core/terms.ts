@@ -132,8 +132,8 @@ function onClaimed(group: GroupState, nonce: number, write: OwnerWrite, revision
 function beginTerm(group: GroupState, view: ResourceView, session: number): void {
   const { own, now } = group;
   if (session !== own.number || !isSessionHeld(group, now) || !mayOwn(group, view)) return;
-  const { epoch, revision } = view;
-  view.term = { epoch, revision, phase: "held", reason: "moved", doubtedUntil: null };
+  const { epoch, revision, nonce } = view;
+  view.term = { epoch, revision, nonce, phase: "held", reason: "moved", doubtedUntil: null };
   group.terms.add(view);
   group.working += 1;
   if (isCoordinatorKey(view)) {
@@ -179,13 +179,15 @@ export function settleOwner(group: GroupState, view: ResourceView): void {
 
 /**
  * A message shows something newer on a key of ours. It may be forged, and the server that answers may be behind. Others replace garbage W
- * after they have seen it: no renewal that was stored after it makes the term longer.
+ * after they have seen it: no renewal that was stored after it makes the term longer. A term whose work has ended need not end by then.
  */
 export function doubtOwner(group: GroupState, view: ResourceView): void {
   const { term } = view;
   if (term === null || view.write !== null || view.revision === term.revision) return;
-  term.doubtedUntil ??= group.own.deadline;
-  group.doubted.add(view);
+  if (term.phase === "held" || term.phase === "draining") {
+    term.doubtedUntil ??= group.own.deadline;
+    group.doubted.add(view);
+  }
   readOwner(group, view);
 }
 
@@ -261,6 +263,7 @@ export function onDrained(group: GroupState, resource: string, epoch: number): v
   if (view?.term?.phase !== "draining" || view.term.epoch !== epoch) return;
   view.term.phase = "drained";
   group.working -= 1;
+  endDoubt(group, view, view.term);
   consider(group, view);
 }
 
@@ -269,10 +272,7 @@ export function sendRelease(group: GroupState, view: ResourceView): boolean {
   dequeue(group.releases, view);
   const { term, target } = view;
   if (view.write !== null || (term === null && !isMine(group, view))) return false;
-  if (term !== null) {
-    term.phase = "releasing";
-    endDoubt(group, view, term);
-  }
+  if (term !== null) term.phase = "releasing";
   const successor =
     target !== null && target !== group.config.memberId && isLive(group, target) ? target : null;
   const { epoch } = term ?? view;

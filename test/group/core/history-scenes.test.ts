@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import type { GroupEntry } from "../../../src/group/core/types.ts";
 import { balance } from "./play/balance.ts";
 import { hidesRoutine } from "./play/hides.ts";
-import { claimEntry, endEntry, Solo, sessionEntry } from "./play/solo.ts";
+import { claimEntry, endEntry, ownerKey, releaseEntry, Solo, sessionEntry } from "./play/solo.ts";
 import { expectTranscript } from "./play/transcript.ts";
 import { World } from "./play/world.ts";
 
@@ -60,6 +60,18 @@ test("another message at a known revision causes a read, which shows that the on
   expect(a.warnings()).not.toContain("HISTORY_LOST");
   a.reads("owner.r", other, 5);
   expect(a.warnings()).toContain("HISTORY_LOST");
+});
+
+test("another claim at the revision of an own term shows that the own one was lost, whatever messages have shown since", () => {
+  for (const other of [claimEntry(3, "r", "b", 2, { nonce: 3 }), releaseEntry(3, "r", 2)]) {
+    const a = new Solo(["r"]).live();
+    a.applied("coordinator", 2).applied("owner.r", 3).wait(1_000);
+    a.watched({ kind: "garbage", key: ownerKey("r"), revision: 4, reason: "x" });
+    // Revisions 3 and 4 are lost, and 3 comes again.
+    a.wait(2_000).applied("session.a", 5).reads("owner.r", other, 5);
+    expect(a.warnings()).toContain("HISTORY_LOST");
+    expect([a.held("r"), a.count("lose")]).toEqual([false, 1]);
+  }
 });
 
 test("a begin that replaces an earlier revision than the known one shows that the later one was lost", () => {

@@ -476,6 +476,42 @@ describe("the own key", () => {
     expect(forged.held("r")).toBe(true);
   });
 
+  test("a term whose work has ended is not doubted: its release is settled, whenever its key can be read", () => {
+    const drained = (): Solo => {
+      const a = new Solo().live();
+      a.applied("coordinator", 2).applied("owner.r", 3).wait(1_000);
+      a.send({ type: "resources", resources: [] });
+      return a.send({ type: "drained", resource: "r", epoch: 3 });
+    };
+    /** Renewals are applied; reads of the owner's key fail. */
+    const renewFor = (a: Solo, ms: number): Solo => {
+      for (const until = a.now.mono + ms; a.now.mono < until; a.wait(500)) {
+        if (a.sent("session.a") !== undefined) a.applied("session.a", a.state.knowing.sequence + 1);
+        if (a.isReading("owner.r")) a.readFails("owner.r");
+      }
+      return a;
+    };
+    const a = drained();
+    const release = a.own("owner.r", 4);
+    renewFor(a.unanswered("owner.r").watched(release), 14_000);
+    expect([a.count("lose"), a.count("released"), a.state.doubted.size]).toEqual([0, 0, 0]);
+    a.wait(3_000).reads("owner.r", release, 20);
+    expect(a.texts).toContain("RELEASED r/3");
+
+    // Work that runs when the message comes is doubted until it ends. Then the session is left in good order.
+    const b = new Solo().live();
+    b.applied("coordinator", 2).applied("owner.r", 3).wait(1_000);
+    b.watched({ kind: "garbage", key: ownerKey("r"), revision: 4, reason: "x" });
+    renewFor(b, 7_000).send({ type: "stop", restarting: false });
+    expect(b.state.doubted.size).toBe(1);
+    b.applied("session.a", b.state.knowing.sequence + 1);
+    b.send({ type: "drained", resource: "r", epoch: 3 });
+    expect(b.state.doubted.size).toBe(0);
+    b.wait(10_000);
+    expect(b.texts).toContain("RELEASED r/3");
+    expect(b.count("lose")).toBe(0);
+  });
+
   test("an answer that is older than the newest renewal ends nothing", () => {
     const a = new Solo().live();
     a.wait(3_000).applied("session.a", 9);
