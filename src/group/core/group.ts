@@ -39,7 +39,8 @@
  * only show "not yet". A *different* number is no evidence, since an answer older than the claim shows one, too; a *larger* number is.
  * What no member has written may cover a claim. It is replaced W after it was seen, and by then the owner is not held: its deadline counts
  * from the send of the newest renewal up to which it knows every message. If it does not know of this one, that was stored after that send.
- * If it does, and no answer shows the claim, the term ends at the deadline of the moment in which the message arrived.
+ * If it does, and no answer shows the claim, the term ends at the deadline of the moment in which the message arrived. While no term runs
+ * and no claim is open, every renewal counts: it was sent before any claim that a later term begins on, so before what covers that.
  *
  * WHY EPOCHS INCREASE. The epoch is the revision of the claim, and no revision is used twice, whatever is released, purged or
  * restarted. Where the servers have lost history, revisions come again: so every record carries the largest number that its writer

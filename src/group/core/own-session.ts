@@ -272,10 +272,12 @@ function settle(group: GroupState, sent: SentSession, revision: number): void {
 /**
  * Everything up to `knowing.sequence` is known: the renewals up to there count. What was stored since the last of them may be garbage over
  * a claim of ours, which others replace W after they have seen it. The renewal was sent before, and the deadline is earlier than that.
+ * While there is no claim that a term runs or could begin on, every renewal counts: later claims, and what covers them, are sent after it.
  */
 export function noteKnown(group: GroupState): void {
   const { own, knowing } = group;
-  while (own.ahead[0] !== undefined && own.ahead[0].revision <= knowing.sequence) {
+  const claimsNothing = group.terms.size === 0 && group.claiming === 0 && group.coordinator.adopt === 0;
+  while (own.ahead[0] !== undefined && (claimsNothing || own.ahead[0].revision <= knowing.sequence)) {
     own.deadline = deadlineOf(group, own.ahead[0].sentAt);
     own.ahead.shift();
   }

@@ -40,9 +40,9 @@ export interface OwnSession {
   number: number;
   /** Last revision known to be ours. */
   revision: number;
-  /** Counts from the send of the newest renewal up to which everything that was stored is known. */
+  /** Counts from the send of the newest renewal that counts (`noteKnown`). */
   deadline: Instant;
-  /** Later renewals that are known to be applied, oldest first: they count once what was stored before them is known. */
+  /** Later renewals that are known to be applied, oldest first. */
   ahead: { readonly revision: number; readonly sentAt: Instant }[];
   promises: boolean;
   stretch: number;

@@ -437,6 +437,39 @@ describe("the own key", () => {
     expect(a.texts).toContain("SESSION 1 ENDED: expired");
   });
 
+  test("a renewal counts at once while no term runs and no claim is open, whatever was missed", () => {
+    /** Renewals are applied; bulk reads fail. */
+    const renewFor = (a: Solo, ms: number): Solo => {
+      for (const until = a.now.mono + ms; a.now.mono < until; a.wait(50)) {
+        if (a.state.knowing.request !== null) a.changesFail();
+        if (a.sent("session.a") !== undefined) a.applied("session.a", a.state.own.revision + 5);
+      }
+      return a;
+    };
+    // From the first read on: it owns nothing.
+    const a = new Solo().send({ type: "bucket-opened", generation: "g1" }).connected();
+    renewFor(a.changesFail().reads("session.a", null, 0), 60_000);
+    expect([a.count("session-begun"), a.count("session-ended")]).toEqual([1, 0]);
+    expect(a.warnings()).toEqual(["STORE_FAILING"]);
+
+    // Its claims are refused, and the last one is open when the renewal is applied.
+    const coordinator: GroupEntry = { ...claimEntry(2, "r", "z", 1), key: { kind: "coordinator" } };
+    const b = new Solo().live([sessionEntry(1, "z", null), coordinator]).watched(sessionEntry(5, "z", 1));
+    b.wait(3_000);
+    expect(b.sent("owner.r")).toBeDefined();
+    b.applied("session.a", 6);
+    expect(b.state.own.deadline.mono).toBe(9_500);
+    b.conflict("owner.r").reads("owner.r", claimEntry(4, "r", "z", 1), 6);
+    renewFor(b, 4_000);
+    expect(b.state.own.deadline.mono).toBe(15_500);
+
+    // With a term.
+    const c = new Solo().live().watched(sessionEntry(3, "z", null));
+    c.applied("coordinator", 2).applied("owner.r", 4);
+    renewFor(c, 9_500);
+    expect(c.texts).toContain("SESSION 1 ENDED: expired");
+  });
+
   test("a renewal counts from when a bulk read has closed the gap before it", () => {
     const a = new Solo().live();
     a.applied("coordinator", 2).applied("owner.r", 3).wait(3_000).applied("session.a", 5).wait(300);
