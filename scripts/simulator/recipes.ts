@@ -56,9 +56,10 @@ export const recipes: Readonly<Record<RecipeName, Recipe>> = {
     crashDetection: ["lease", "presence"],
     steps: [
       { name: "late write", host: "one", afterMs: [0, 0] },
-      { name: "only follow", host: "other", afterMs: [0, 300] },
-      { name: "only follow", host: "one", afterMs: [500, 1_500] },
+      { name: "step down", host: "other", afterMs: [0, 50] },
+      { name: "only follow", host: "one", afterMs: [800, 1_300] },
       { name: "late write", host: "one", afterMs: [0, 200] },
+      { name: "late write", host: "one", afterMs: [50, 200] },
     ],
   },
 };

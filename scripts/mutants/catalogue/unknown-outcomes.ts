@@ -95,6 +95,7 @@ export const unknownOutcomeMutants: readonly Mutant[] = [
     from: "if (stopping || !competes ||",
     to: "if (!competes ||",
     occurrence: 1,
+    recipe: "overtaken acquires",
   },
   {
     name: "the read after a renewal does not check whose lease it is",
