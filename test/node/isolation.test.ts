@@ -41,10 +41,15 @@ async function scene(crashDetection: "lease" | "presence", options = {}): Promis
   return { clusterId, proxy, leader, follower, heard };
 }
 
+const isBy =
+  (nodeId: string) =>
+  ({ record }: HeardWrite): boolean =>
+    record?.["node_id"] === nodeId;
+
 /** When the leader's last renewal was received, and when the follower became leader. */
 async function takenOver({ follower, heard }: Scene): Promise<{ lastRenewalMs: number; becameMs: number }> {
   const become = await follower.called("onBecomeLeader");
-  const renewals = heard.items.filter((write) => write.record?.["node_id"] === "leader");
+  const renewals = heard.items.filter(isBy("leader"));
   return { lastRenewalMs: renewals.at(-1)?.atMs ?? Number.NaN, becameMs: become.atMs };
 }
 
@@ -100,14 +105,15 @@ describe.each(MODES)("a leader that is cut off (crashDetection: %s)", (crashDete
 
   test("does not resume its term when its late renewals reach the server", async () => {
     const all = await scene(crashDetection);
-    const { leader, follower, proxy, clusterId } = all;
+    const { leader, follower, proxy, clusterId, heard } = all;
     const operator = await operatorOf(server, clusterId);
     proxy.toServer("hold");
     await leader.next("lose-leadership");
     await follower.until(() => follower.node.isLeader());
     proxy.toServer("pass"); // the held renewals arrive together
     await leader.sees(follower);
-    await pause(QUICK.leaseTtlMs);
+    const before = heard.items.length;
+    await heard.until((items) => items.slice(before).filter(isBy("follower")).length >= 2);
     await follower.leads();
     expect([follower.count("lose-leadership"), leader.count("become-leader")]).toEqual([0, 1]);
     expect(await operator.record()).toMatchObject({ node_id: "follower", epoch: 2 });
@@ -118,13 +124,14 @@ test("while a leader can renew, although answers to its writes are lost, no node
   const all = await scene("lease", { leaseTtlMs: 3000 });
   const { leader, follower, proxy, heard } = all;
   proxy.filterToClient((frame) => !frame.text.includes('"stream":'));
-  await pause(1500);
+  const cut = heard.items.length;
+  await heard.until((items) => items.length >= cut + 2);
   await leader.leads();
   expect(follower.count("become-leader")).toBe(0);
   proxy.filterToClient(null);
   const before = heard.items.length;
   await heard.until((items) => items.length >= before + 2);
-  expect(leader.node).toMatchObject({ epoch: 1, role: "leader" });
+  expect([leader.node.epoch, leader.node.role]).toEqual([1, "leader"]);
   expect(leader.count("become-leader")).toBe(1);
 });
 
@@ -148,7 +155,8 @@ describe("a slow network", () => {
     const a = await startLeader(proxy, { ...CALM, clusterId, nodeId: "a" });
     const b = await startNode(proxy, { ...CALM, clusterId, nodeId: "b" });
     await b.sees(a);
-    await pause(CALM.leaseTtlMs);
+    const heard = await (await operatorOf(server, clusterId)).hear();
+    await heard.until((items) => items.length >= 3);
     expect(a.types()).toEqual(["started", "become-leader", "leader-change"]);
     expect(b.types()).toEqual(["started", "leader-change"]);
   });
@@ -161,6 +169,7 @@ describe("a slow network", () => {
     const overlapped = overlaps(a, b);
     proxy.delay(500);
     await a.next("lose-leadership");
+    // Nothing is to happen: each of them would acquire the lease within this time.
     await pause(2 * QUICK.leaseTtlMs);
     expect([a.node.isLeader(), b.node.isLeader()]).toEqual([false, false]);
     proxy.delay(0);
