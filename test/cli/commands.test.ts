@@ -1,16 +1,16 @@
-/** The commands that query or change a running cluster, as text and as JSON. */
+/** The commands that query or change a running cluster, as text and as JSON. One of them as a process of its own: a start takes a second. */
 import { describe, expect, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
 import {
   cli,
   configFile,
   configFor,
-  json,
   leads,
   type RunningDaemon,
   start,
   startCluster,
 } from "../support/cli/run-cli.ts";
+import { jsonHere, runHere } from "../support/cli/run-here.ts";
 import { freshId } from "../support/fresh-id.ts";
 import { operatorOf } from "../support/node/operator.ts";
 import { useNatsServer } from "../support/use-server.ts";
@@ -27,10 +27,8 @@ async function two(): Promise<{ a: RunningDaemon; b: RunningDaemon; clusterId: s
 describe("queries", () => {
   test("status prints go-cluster's lines and fields", async () => {
     const { a, b, clusterId } = await two();
-    const [text, { code, value }] = await Promise.all([
-      cli(["status", "--config", a.path]),
-      json(["status", "-config", b.path]),
-    ]);
+    const text = await cli(["status", "--config", a.path]);
+    const { code, value } = await jsonHere(["status", "-config", b.path]);
     expect(text).toMatchObject({ code: 0, stderr: "" });
     const lines = text.stdout.split("\n");
     expect(lines.slice(0, 6)).toEqual([
@@ -64,7 +62,7 @@ describe("queries", () => {
   test("nodes lists every process with its role, epoch, uptime, presence and round trip time", async () => {
     const { clusterId } = await two();
     const where = ["--cluster-id", clusterId, "--nats-url", server.url];
-    const { code, value } = await json<{ nodes: Record<string, unknown>[] }>(["nodes", ...where]);
+    const { code, value } = await jsonHere<{ nodes: Record<string, unknown>[] }>(["nodes", ...where]);
     expect(code).toBe(0);
     expect(value).toMatchObject({ clusterId, leader: "a", epoch: 1 });
     expect(value.nodes).toMatchObject([
@@ -91,7 +89,7 @@ describe("queries", () => {
       expect(node["uptimeMs"]).toBeGreaterThan(0);
       expect(node["roundTripMs"]).toBeGreaterThan(0);
     }
-    const text = await cli(["nodes", ...where]);
+    const text = await runHere(["nodes", ...where]);
     expect(text.stdout).toMatch(
       /^NODE +ROLE +EPOCH +UPTIME +PRESENCE +SILENCE +RTT +BEAT +MARGIN +SUSPENDED +SUSPICIONS +SERVER +VERSION\na +leader +1 /,
     );
@@ -100,7 +98,7 @@ describe("queries", () => {
   test("without a leader the exit code is 3; if NATS is unreachable it is 4, and the error says what to do", async () => {
     const where = ["--cluster-id", freshId(), "--node-id", "a"];
     const reachable = [...where, "--nats-url", server.url];
-    const none = await json(["status", ...reachable]);
+    const none = await jsonHere(["status", ...reachable]);
     expect(none.code).toBe(3);
     expect(none.value).toMatchObject({
       leader: "",
@@ -111,21 +109,21 @@ describe("queries", () => {
     });
     const todo = /has no bucket\. Check the cluster id .*and the account; for a new cluster, start a node/;
     for (const command of [["status"], ["nodes"], ["stepdown"], ["transfer", "b"]])
-      expect(await cli([...command, ...reachable])).toMatchObject({
+      expect(await runHere([...command, ...reachable])).toMatchObject({
         code: 3,
         stderr: expect.stringMatching(todo),
       });
-    expect(await cli(["promote", ...reachable])).toMatchObject({
+    expect(await runHere(["promote", ...reachable])).toMatchObject({
       code: 4,
       stderr: expect.stringMatching(todo),
     });
-    expect(await cli(["history", ...reachable])).toMatchObject({
+    expect(await runHere(["history", ...reachable])).toMatchObject({
       code: 0,
       stderr: expect.stringMatching(/has no bucket and no recorded terms\. Check the cluster id/),
     });
-    const away = await json(["status", ...where, "--nats-url", "nats://127.0.0.1:1"]);
+    const away = await jsonHere(["status", ...where, "--nats-url", "nats://127.0.0.1:1"]);
     expect(away).toMatchObject({ code: 4, value: { connected: false, daemon: "unknown" } });
-    const text = await cli(["nodes", ...where, "--nats-url", "nats://127.0.0.1:1"]);
+    const text = await runHere(["nodes", ...where, "--nats-url", "nats://127.0.0.1:1"]);
     expect(text.code).toBe(4);
     expect(text.stderr).toContain("check that a server is running there");
   });
@@ -143,18 +141,18 @@ describe("queries", () => {
       ttl_ms: 1,
     });
     const where = ["--cluster-id", clusterId, "--nats-url", server.url];
-    expect(await cli(["transfer", "b", ...where])).toMatchObject({
+    expect(await runHere(["transfer", "b", ...where])).toMatchObject({
       code: 3,
       stderr: expect.stringContaining('has no leader; "nats-leader nodes" shows which nodes compete'),
     });
-    const { code, value } = await json(["status", ...where]);
+    const { code, value } = await jsonHere(["status", ...where]);
     expect(code).toBe(3);
     expect(value).toMatchObject({
       leader: "",
       epoch: 0,
       lease: { holder: "z", epoch: 7, ttlMs: 1, answers: false },
     });
-    expect((await cli(["status", ...where])).stdout).toMatch(/^Lease: +expired: node z, epoch 7, /m);
+    expect((await runHere(["status", ...where])).stdout).toMatch(/^Lease: +expired: node z, epoch 7, /m);
     const watching = start(["watch", ...where]);
     const line = await watching.next((one) => one.text !== undefined);
     expect(line.text).toMatch(/lease expired: z, epoch 7, no longer leads$/);
@@ -164,27 +162,27 @@ describe("queries", () => {
 describe("changing who leads", () => {
   test("transfer, promote and stepdown --to hand over to the named node", async () => {
     const { a, b, clusterId } = await two();
-    const moved = await json(["transfer", "b", "--config", a.path]);
+    const moved = await jsonHere(["transfer", "b", "--config", a.path]);
     expect(moved).toMatchObject({
       code: 0,
       value: { ok: true, nodeId: "b", from: "a", epoch: 2, already: false },
     });
     expect([leads(a), leads(b)]).toEqual([false, true]);
-    const promoted = await cli(["promote", "--config", a.path]);
+    const promoted = await runHere(["promote", "--config", a.path]);
     expect(promoted).toMatchObject({ code: 0, stdout: "Successfully promoted to leader\n" });
     expect([leads(a), leads(b)]).toEqual([true, false]);
-    expect(await cli(["promote", "--config", a.path])).toMatchObject({
+    expect(await runHere(["promote", "--config", a.path])).toMatchObject({
       code: 0,
       stdout: "a already leads\n",
     });
     const where = ["--cluster-id", clusterId, "--nats-url", server.url];
-    const down = await json(["stepdown", "a", "--to", "b", ...where]);
+    const down = await jsonHere(["stepdown", "a", "--to", "b", ...where]);
     expect(down).toMatchObject({ code: 0, value: { ok: true, nodeId: "a", epoch: 3, to: "b" } });
     await waitFor(() => leads(b));
-    const refused = await cli(["stepdown", "a", ...where]);
+    const refused = await runHere(["stepdown", "a", ...where]);
     expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining("is not the leader") });
-    expect(await cli(["transfer", "absent", ...where])).toMatchObject({ code: 4 });
-    expect(await cli(["stepdown", "--to", "absent", ...where])).toMatchObject({
+    expect(await runHere(["transfer", "absent", ...where])).toMatchObject({ code: 4 });
+    expect(await runHere(["stepdown", "--to", "absent", ...where])).toMatchObject({
       code: 1,
       stderr: expect.stringContaining('cannot hand over to node "absent"'),
     });
@@ -193,9 +191,9 @@ describe("changing who leads", () => {
 
   test("demote makes a running daemon step down, and does nothing if it does not lead", async () => {
     const { a, b } = await two();
-    const idle = await json(["demote", "--config", b.path]);
+    const idle = await jsonHere(["demote", "--config", b.path]);
     expect(idle).toEqual({ code: 0, value: { ok: true, demoted: false, leader: "a" } });
-    expect(await cli(["demote", "--config", a.path])).toMatchObject({
+    expect(await runHere(["demote", "--config", a.path])).toMatchObject({
       code: 0,
       stdout: "Successfully demoted\n",
     });
@@ -204,33 +202,33 @@ describe("changing who leads", () => {
 
   test("leave makes a daemon stop competing, and join reverses it", async () => {
     const { a, b } = await two();
-    expect(await cli(["leave", "--config", a.path])).toMatchObject({
+    expect(await runHere(["leave", "--config", a.path])).toMatchObject({
       code: 0,
       stdout: "Successfully left cluster\n",
     });
     await waitFor(() => leads(b));
-    const refused = await cli(["promote", "--config", a.path]);
+    const refused = await runHere(["promote", "--config", a.path]);
     expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining("nats-leader join") });
-    await json(["demote", "--config", b.path]);
+    await jsonHere(["demote", "--config", b.path]);
     // b is the only node that competes, so it leads again after its cooldown.
     await waitFor(() => leads(b));
     expect(b.manager.node?.epoch).toBe(3);
-    const joined = await json(["join", "--config", a.path]);
+    const joined = await jsonHere(["join", "--config", a.path]);
     expect(joined).toMatchObject({ code: 0, value: { ok: true, status: { leader: "b" } } });
-    expect((await json(["promote", "--config", a.path])).code).toBe(0);
+    expect((await jsonHere(["promote", "--config", a.path])).code).toBe(0);
     expect(leads(a)).toBe(true);
   });
 
   test("without a daemon promote exits 4 and leave succeeds", async () => {
     const { clusterId } = await two();
     const path = configFile(configFor(server, clusterId, "c"));
-    const none = await cli(["promote", "--config", path]);
+    const none = await runHere(["promote", "--config", path]);
     expect(none).toMatchObject({ code: 4, stderr: expect.stringContaining('"nats-leader daemon"') });
-    expect(await cli(["leave", "--config", path])).toMatchObject({
+    expect(await runHere(["leave", "--config", path])).toMatchObject({
       code: 0,
       stderr: expect.stringContaining("no daemon of this node answers"),
     });
-    expect((await json(["status", "--config", path])).value).toMatchObject({
+    expect((await jsonHere(["status", "--config", path])).value).toMatchObject({
       leader: "a",
       daemon: "not running",
     });
@@ -243,7 +241,7 @@ describe("a cluster id that is mistyped", () => {
     await startCluster(server, clusterId, ["a"]);
     const typo = configFile(configFor(server, `${clusterId}x`, "a"));
     for (const command of ["join", "leave", "demote"]) {
-      const { code, stdout, stderr } = await cli([command, "--config", typo]);
+      const { code, stdout, stderr } = await runHere([command, "--config", typo]);
       expect({ command, code, stdout }).toEqual({ command, code: 1, stdout: "" });
       expect(stderr).toContain(
         `Error: there is no cluster "${clusterId}x": it has no bucket, and no daemon of node "a"`,
@@ -257,7 +255,7 @@ describe("a cluster id that is mistyped", () => {
 describe("history", () => {
   test("lists the past terms and the present one, with their times and the reason of their end", async () => {
     const { a, b } = await two();
-    expect((await json(["transfer", "b", "--config", a.path])).code).toBe(0);
+    expect((await jsonHere(["transfer", "b", "--config", a.path])).code).toBe(0);
     interface Term {
       readonly nodeId: string;
       readonly epoch: number;
@@ -266,7 +264,7 @@ describe("history", () => {
       readonly why: string | null;
     }
     const read = async (): Promise<Term[]> =>
-      (await json<{ terms: Term[] }>(["history", "--config", a.path])).value.terms;
+      (await jsonHere<{ terms: Term[] }>(["history", "--config", a.path])).value.terms;
     const terms = await waitFor(async () => {
       const found = await read();
       return found.length === 2 && found[0]?.until !== null ? found : null;
@@ -287,7 +285,7 @@ describe("history", () => {
       [2, "stopped"],
       [3, null],
     ]);
-    const text = await cli(["history", "--config", a.path, "--last", "1"]);
+    const text = await runHere(["history", "--config", a.path, "--last", "1"]);
     expect(text.stdout).toMatch(
       /^EPOCH +NODE +FROM +UNTIL +FOR +MARGIN +SUSPENDED +SERVER +WHY\n3 +a .* leads /,
     );

@@ -10,7 +10,8 @@ import { type PermissionRole, permissionsFor } from "../../src/nats/permissions.
 import { runCommand } from "../../src/system/run-command.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
 import { accountOf, examined, found } from "../support/cli/examine.ts";
-import { cli, configFor, json, start, startCluster, startDaemon } from "../support/cli/run-cli.ts";
+import { configFor, start, startCluster, startDaemon } from "../support/cli/run-cli.ts";
+import { jsonHere, runHere } from "../support/cli/run-here.ts";
 import { bucket as healthyBucket, facts as healthyFacts } from "../support/doctor/healthy-cluster.ts";
 import { freshId } from "../support/fresh-id.ts";
 import {
@@ -40,7 +41,7 @@ const why = "missing" in nats ? ` (skipped: ${nats.missing})` : "";
 const SECRET = { NATS_LEADER_SYSTEM_PASSWORD: "secret" };
 const codes = (report: Report): string[] => report.findings.map(({ code }) => code);
 const doctor = (args: readonly string[], env: Readonly<Record<string, string>> = SECRET) =>
-  json<Report>(["doctor", "--timeout", "10s", ...args], { env });
+  jsonHere<Report>(["doctor", "--timeout", "10s", ...args], env);
 
 describe("on a single server", () => {
   const server = useNatsServer();
@@ -140,9 +141,9 @@ describe("on a single server", () => {
   test("exits 4 if nothing is reachable and 2 for invalid usage; an invalid monitoring port is a finding", async () => {
     const unreachable = accountOf("x", { servers: "nats://127.0.0.1:1" });
     const none = ["--monitor", "http://127.0.0.1:1", "--cluster-id", "x", "--nats-url", "nats://127.0.0.1:1"];
-    const [nothing, usage, half, foreign, alone] = await Promise.all([
+    const usage = await runHere(["doctor", "--system-user", "x"]);
+    const [nothing, half, foreign, alone] = await Promise.all([
       doctor(none),
-      cli(["doctor", "--system-user", "x"]),
       examined({ ...unreachable, monitors: [new URL(server.monitorUrl)] }),
       examined({ monitors: [new URL(server.url.replace("nats:", "http:"))], timeoutMs: 500 }),
       // A server without configured users puts every user into the global account.

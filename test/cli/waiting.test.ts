@@ -11,7 +11,8 @@ import { runCommand } from "../../src/system/run-command.ts";
 import { freePort } from "../../src/testing/server/run/ports.ts";
 import { startNatsServer } from "../../src/testing.ts";
 import { atEnd } from "../support/at-end.ts";
-import { cli, configFile, configFor, folder, start } from "../support/cli/run-cli.ts";
+import { configFile, configFor, folder, start } from "../support/cli/run-cli.ts";
+import { runHere } from "../support/cli/run-here.ts";
 import { freshId } from "../support/fresh-id.ts";
 import { START_MS } from "../support/patience.ts";
 import { descendantsOf, stateOf } from "../support/processes/proc.ts";
@@ -22,6 +23,8 @@ interface Line {
   readonly event?: string;
   readonly code?: string;
 }
+
+const AT_START = { timeout: START_MS } as const;
 
 /** A server that is not there yet; its address is known. */
 async function laterServer() {
@@ -40,25 +43,25 @@ describe("a start without NATS", () => {
     const waiting = await daemon.next(({ event }) => event === "nats-wait");
     expect(waiting).toMatchObject({ code: "NO_CONNECTION" });
     expect(waiting.msg).toMatch(/^waiting for NATS, tried again every second: no connection to NATS at 127/);
-    expect(await cli(["health", "--http", http])).toMatchObject({
+    expect(await runHere(["health", "--http", http])).toMatchObject({
       code: 0,
       stdout: `${http}/livez answers\n`,
     });
-    const ready = await cli(["health", "--ready", "--http", http]);
+    const ready = await runHere(["health", "--ready", "--http", http]);
     expect(ready).toMatchObject({
       code: 1,
       stderr: expect.stringContaining('answers 503: it is not ready: node "a" of cluster'),
     });
     await server.start();
     await daemon.next(({ msg }) => msg === "This node is now the LEADER");
-    expect((await cli(["health", "--ready", "--http", http])).code).toBe(0);
+    expect((await runHere(["health", "--ready", "--http", http])).code).toBe(0);
     expect(daemon.lines.filter(({ event }) => event === "nats-wait")).toHaveLength(1);
     // The history follows the term that began after the failed attempts.
-    const history = await cli(["history", "--config", config]);
+    const history = await runHere(["history", "--config", config]);
     expect(history.stdout).toMatch(/^1 +a /m);
     daemon.kill("SIGTERM");
     expect(await daemon.exit).toEqual({ code: 0, signal: null });
-    const gone = await cli(["health", "--http", http]);
+    const gone = await runHere(["health", "--http", http]);
     expect(gone).toMatchObject({
       code: 1,
       stderr: expect.stringContaining(
@@ -76,12 +79,12 @@ describe("a start without NATS", () => {
     async (_name, [command = "", ...rest]) => {
       const server = await laterServer();
       const config = configFile(configFor(server, freshId(), "a"));
-      const required = await cli([command, "--config", config, "--require-nats", ...rest]);
+      const required = await runHere([command, "--config", config, "--require-nats", ...rest]);
       expect(required.code).toBe(4);
       expect(required.stderr).toContain("no connection to NATS at 127.0.0.1");
       const patient = start<Line>([command, "--config", config, ...rest]);
       if (command === "daemon") await patient.next(({ text }) => text?.includes("waiting for NATS") === true);
-      else await expect.poll(() => patient.stderr).toContain("waiting for NATS");
+      else await expect.poll(() => patient.stderr, AT_START).toContain("waiting for NATS");
       patient.kill("SIGTERM");
       expect(await patient.exit).toEqual({ code: 0, signal: null });
     },
@@ -93,7 +96,8 @@ describe("a start without NATS", () => {
     const node = start<Line>(["run", "--config", config, "--", "sh", "-c", "echo leads; exec sleep 600"]);
     const group = ["--group", freshId(), "--resources", "1", "--nats-url", server.url];
     const member = start<Line>(["run", ...group, "--", "sh", "-c", "echo owns; exec sleep 600"]);
-    for (const one of [node, member]) await expect.poll(() => one.stderr).toContain("waiting for NATS");
+    for (const one of [node, member])
+      await expect.poll(() => one.stderr, AT_START).toContain("waiting for NATS");
     await server.start();
     await Promise.all([
       node.next(({ text }) => text === "leads"),
@@ -108,7 +112,7 @@ describe("a start without NATS", () => {
     atEnd(() => server.dispose());
     const { hostname, port } = new URL(server.url);
     const url = `nats://u:wrong@${hostname}:${port}`;
-    const ended = await cli(["daemon", "--cluster-id", "c", "--node-id", "a", "--nats-url", url]);
+    const ended = await runHere(["daemon", "--cluster-id", "c", "--node-id", "a", "--nats-url", url]);
     expect(ended).toMatchObject({ code: 4, stderr: expect.stringContaining("refused the credentials") });
     expect(ended.stderr).not.toContain("wrong");
   });
@@ -123,9 +127,9 @@ test("a wait is reported once in 30 s, and another reason once in 5 s", () => {
 });
 
 test("health refuses an address that nothing can be asked at", async () => {
-  const none = await cli(["health"]);
+  const none = await runHere(["health"]);
   expect(none).toMatchObject({ code: 2, stderr: expect.stringContaining("no HTTP address: pass --http") });
-  const free = await cli(["health", "--http", "127.0.0.1:0"]);
+  const free = await runHere(["health", "--http", "127.0.0.1:0"]);
   expect(free).toMatchObject({ code: 2, stderr: expect.stringContaining("must name a port other than 0") });
 });
 

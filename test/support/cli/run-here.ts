@@ -35,3 +35,13 @@ export async function runHere(
     for (const spy of spies) spy.mockRestore();
   }
 }
+
+/** As `runHere`, with `--json`: parses what the command prints. */
+export async function jsonHere<T = Record<string, unknown>>(
+  args: readonly string[],
+  env?: Readonly<Record<string, string>>,
+): Promise<{ readonly code: number; readonly value: T }> {
+  const { code, stdout, stderr } = await runHere([...args, "--json"], env);
+  if (stdout === "") throw new Error(`no output, exit code ${code}: ${stderr}`);
+  return { code, value: JSON.parse(stdout) as T };
+}
