@@ -157,7 +157,8 @@ export function configOf(
   give("nats.domain", "--domain", flags.domain);
   give("http.listen", "--http", flags.http);
   for (const [path, flag, value] of settings) give(path, flag, value);
-  return loadConfig({ path, optional, flags: values, env: process.env, forNode, ...more });
+  const requireFiles = "to-connect";
+  return loadConfig({ path, optional, flags: values, env: process.env, forNode, requireFiles, ...more });
 }
 
 /** A file that a flag or a variable names must exist; the default file need not. */

@@ -637,6 +637,39 @@ describe("the command", () => {
     ]);
   });
 
+  test("a command that connects names the setting, the file and the source of a login that cannot be used", async () => {
+    const path = join(folder(), "a.json");
+    writeFileSync(path, JSON.stringify({ ...GO, nats: { ...GO.nats, credentials: "/none.creds" } }));
+    const inFile = `nats.credentials "/none.creds" (from ${path}): the file does not exist`;
+    for (const command of [["status"], ["daemon"], ["promote"], ["groups"]])
+      expect(await cli([...command, "--config", path])).toMatchObject({
+        code: 2,
+        stdout: "",
+        stderr: expect.stringContaining(inFile),
+      });
+    const flag = ["groups", "--creds", folder()];
+    expect(await cli(flag)).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/nats\.credentials ".*" \(from --creds\): it is a folder/),
+    });
+    const ca = await cli(["groups"], { env: { NATS_LEADER_TLS_CA: "/none.pem" } });
+    expect(ca.stderr).toContain('nats.tls.ca "/none.pem" (from NATS_LEADER_TLS_CA): the file does not exist');
+  });
+
+  test("init refuses an option that has no effect without the address", async () => {
+    const path = join(folder(), "a.json");
+    const args = ["init", "--cluster-id", "c", "--node-id", "a", "--config", path];
+    for (const [flag, value] of [
+      ["--vip-netmask", "24"],
+      ["--vip-interface", "eth0"],
+    ] as const)
+      expect(await cli([...args, flag, value])).toMatchObject({
+        code: 2,
+        stderr: expect.stringContaining(`${flag} must come with --vip-address`),
+      });
+    expect(existsSync(path)).toBe(false);
+  });
+
   test("init writes go-cluster's file with our schema, and keeps the file that it replaces", async () => {
     const path = join(folder(), "deep", "cluster.json");
     const args = ["init", "--config", path, "--cluster-id", "billing", "--node-id", "a"];

@@ -119,7 +119,7 @@ export const target: FuzzTarget<Configured> = {
 
 function shown({ text: content, env }: Configured): readonly string[] {
   try {
-    return loadLayer(layerOf(PATH, content), { path: PATH, env, requireFiles: true }).notes;
+    return loadLayer(layerOf(PATH, content), { path: PATH, env, requireFiles: "all" }).notes;
   } catch (error) {
     if (!(error instanceof ClusterError) || error.code !== "INVALID_CONFIG") throw error;
     return error.message.split("\n");

@@ -40,7 +40,7 @@ Example:
 function check(flags: ClusterFlags): void {
   let loaded: LoadedConfig;
   try {
-    loaded = configOf(flags, true, { requireFiles: true, unusableAddress, forCluster: "or-group" });
+    loaded = configOf(flags, true, { requireFiles: "all", unusableAddress, forCluster: "or-group" });
   } catch (error) {
     if (flags.json !== true || !(error instanceof ClusterError)) throw error;
     const [what = "", ...problems] = error.message.split("\n  ");

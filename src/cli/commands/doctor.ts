@@ -252,7 +252,8 @@ function doctorOptions(flags: Flags): DoctorOptions {
     ["nats.monitors", "--monitor", flags.monitor],
     ["nats.user", "--permissions", flags.permissions],
   ] as const;
-  const loaded = configOf(flags, false, { forCluster: false, settings });
+  // A login whose file is missing is a finding: the monitoring ports may answer.
+  const loaded = configOf(flags, false, { forCluster: false, requireFiles: "none", settings });
   const { nodeOptions, origins, nodeId } = loaded;
   const timeoutMs = flags.timeout ?? DEFAULT_TIMEOUT_MS;
   const resolved = resolveOptions(withConnectLimit(nodeOptions, timeoutMs));

@@ -39,7 +39,7 @@ Example:
   nats-leader health --http 127.0.0.1:9465`;
 
 async function run(flags: Flags): Promise<void> {
-  const { http } = configOf(flags, false, { forCluster: false });
+  const { http } = configOf(flags, false, { forCluster: false, requireFiles: "none" });
   if (http === null) {
     throw new ClusterError(
       "INVALID_CONFIG",

@@ -2,6 +2,7 @@ import { type Command, InvalidArgumentError } from "commander";
 import { checkConfig } from "../../config/file/load.ts";
 import { splitList } from "../../config/file/spellings.ts";
 import { defaultFileConfig, writeConfig } from "../../config/file/write.ts";
+import { CliError, EXIT } from "../exit.ts";
 import { DEFAULT_CONFIG, monitors } from "../options.ts";
 import { note, print, printJson } from "../output.ts";
 
@@ -48,6 +49,14 @@ function prefix(text: string): number {
 function run(flags: Flags): void {
   const servers = splitList(flags.natsUrl);
   const { vipAddress: address, vipNetmask: netmask, vipInterface } = flags;
+  if (address === undefined) {
+    for (const [flag, value] of [
+      ["--vip-netmask", netmask],
+      ["--vip-interface", vipInterface],
+    ])
+      if (value !== undefined)
+        throw new CliError(EXIT.usage, "INVALID_CONFIG", `${flag} must come with --vip-address`);
+  }
   const vip = address === undefined ? {} : defined({ address, netmask, interface: vipInterface });
   const basic = defaultFileConfig(flags.clusterId, flags.nodeId, servers, vip);
   const { monitor } = flags;

@@ -1,6 +1,6 @@
 /** Reads, merges and checks a configuration. All problems are reported together. */
-import { existsSync } from "node:fs";
-import { ClusterError } from "../../errors.ts";
+import { accessSync, constants, statSync } from "node:fs";
+import { ClusterError, messageOf } from "../../errors.ts";
 import { printable } from "../../log/printable.ts";
 import { show } from "../check.ts";
 import { listProblems } from "../group.ts";
@@ -44,11 +44,16 @@ export interface LoadOptions {
    * given.
    */
   readonly forCluster?: boolean | "or-group";
-  /** Also require that files exist which are opened only when a node connects: credentials and certificates. */
-  readonly requireFiles?: boolean;
+  /**
+   * Also require files that are opened only later: `"to-connect"` credentials and certificates, `"all"` also that of the HTTP token.
+   * @default `"none"`
+   */
+  readonly requireFiles?: RequiredFiles;
   /** Why no host can take the IP address as a virtual IP, completing "vip.address ..."; `null`: a host can. */
   readonly unusableAddress?: ((address: string) => string | null) | undefined;
 }
+
+export type RequiredFiles = "none" | "to-connect" | "all";
 
 export interface LoadedConfig {
   readonly config: FileConfig;
@@ -95,7 +100,7 @@ export function loadLayer(file: FileLayer | null, options: LoadOptions): LoadedC
     forNode: options.forNode !== false,
     problems: [...(file?.problems ?? []), ...merged.problems],
     notes: [...merged.notes, ...unknownVariables(env)],
-    requireFiles: options.requireFiles === true,
+    requireFiles: options.requireFiles ?? "none",
     unusableAddress: options.unusableAddress,
   });
 }
@@ -110,7 +115,7 @@ export function checkConfig(config: FileConfig): LoadedConfig {
     forNode: true,
     problems: [...problems, ...merged.problems],
     notes: [],
-    requireFiles: false,
+    requireFiles: "none",
   });
 }
 
@@ -120,7 +125,7 @@ interface Finishing {
   /** Found before. */
   readonly problems: readonly string[];
   readonly notes: readonly string[];
-  readonly requireFiles: boolean;
+  readonly requireFiles: RequiredFiles;
   readonly unusableAddress?: LoadOptions["unusableAddress"];
 }
 
@@ -142,8 +147,9 @@ function finish(
   const isValid = (setting: string): boolean => !refused.some((bad) => overlap(bad, setting));
   const related = [
     ...built.problems.values(),
-    ...(requireFiles ? missingFiles(values) : []),
-    ...(requireFiles && isValid("http") ? tokenProblems(values, secrets["http.token"]) : []),
+    ...(requireFiles === "none" ? [] : unusableFiles(values, FILES_TO_CONNECT)),
+    ...(requireFiles === "all" ? unusableFiles(values, ["http.tokenFile"]) : []),
+    ...(requireFiles === "all" && isValid("http") ? tokenProblems(values, secrets["http.token"]) : []),
     ...vipProblems(values, isValid, unusableAddress),
     ...resourceProblems(values, isValid),
   ];
@@ -220,14 +226,26 @@ function resourceProblems(values: Tree, isValid: (path: string) => boolean): str
 }
 
 /** Settings that name a file which is opened only when a node connects. */
-const FILES = ["nats.credentials", "nats.tls.ca", "nats.tls.cert", "nats.tls.key", "http.tokenFile"];
+const FILES_TO_CONNECT = ["nats.credentials", "nats.tls.ca", "nats.tls.cert", "nats.tls.key"];
 
-function missingFiles(values: Tree): string[] {
-  return FILES.flatMap((path) => {
+function unusableFiles(values: Tree, paths: readonly string[]): string[] {
+  return paths.flatMap((path) => {
     const file = get(values, path);
-    if (typeof file !== "string" || file.includes("-----BEGIN") || existsSync(file)) return [];
-    return [`${path} ${show(file)}: the file does not exist`];
+    if (typeof file !== "string" || file.includes("-----BEGIN")) return [];
+    const why = whyUnusable(file);
+    return why === null ? [] : [`${path} ${show(file)}: ${why}`];
   });
+}
+
+function whyUnusable(file: string): string | null {
+  try {
+    if (statSync(file).isDirectory()) return "it is a folder";
+    accessSync(file, constants.R_OK);
+    return null;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    return code === "ENOENT" ? "the file does not exist" : `it cannot be read: ${messageOf(error)}`;
+  }
 }
 
 function notesOn(config: FileConfig, { reconnectWaitMs: inForce }: NodeOptions): string[] {

@@ -15,8 +15,16 @@ import { serverFindings, usageFindings } from "./server-findings.ts";
 export function diagnose(facts: Facts): Finding[] {
   const { account } = facts;
   const signs: readonly Sign[] = [
-    ...connectionFindings(facts.connection, "NATS"),
-    ...connectionFindings(facts.system, "the system account"),
+    ...connectionFindings(
+      facts.connection,
+      "NATS",
+      '"nats-leader config check" shows where the address and the login come from',
+    ),
+    ...connectionFindings(
+      facts.system,
+      "the system account",
+      "check --system-creds, or --system-user with --system-password-file, or their variables",
+    ),
     ...serverFindings(facts),
     ...clusterFindings(facts),
     ...(account === null ? [] : usageFindings("account", "the account's", account)),
@@ -31,7 +39,7 @@ export function diagnose(facts: Facts): Finding[] {
   return bySeverity(gather(signs, running));
 }
 
-function connectionFindings(connection: ConnectionFacts | null, what: string): Finding[] {
+function connectionFindings(connection: ConnectionFacts | null, what: string, todo: string): Finding[] {
   if (connection === null || connection.problem === null) return [];
   return [
     {
@@ -39,7 +47,7 @@ function connectionFindings(connection: ConnectionFacts | null, what: string): F
       code: "no-connection",
       where: what,
       what: connection.problem,
-      todo: '"nats-leader config check" shows where the address and the login come from',
+      todo,
     },
   ];
 }
