@@ -74,7 +74,7 @@ async function run(): Promise<boolean> {
   const servers = flags.servers === undefined ? null : flags.servers === "1" ? 1 : 3;
   const worlds = profiles(Math.min(flags.worlds, faults), { servers, clocks: faketime !== null });
   const schedule = makeSchedule({ seed, faults, worlds, only });
-  const { reports, broken, seconds } = await runWorlds(
+  const { reports, broken, seconds, end } = await runWorlds(
     { worlds: worlds.map((_, index) => index + 1), faults, keep },
     (place) => {
       const profile = worlds[place.number - 1] as WorldProfile;
@@ -90,5 +90,7 @@ async function run(): Promise<boolean> {
   );
   const report = summarize(reports, { seed, leaseMs, seconds, clocks: faketime !== null, broken });
   console.log(flags.json ? JSON.stringify(report) : reportText(report));
-  return report.problems.length === 0;
+  const isSound = report.problems.length === 0;
+  end(isSound);
+  return isSound;
 }

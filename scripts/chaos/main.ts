@@ -40,7 +40,7 @@ async function run(options: ChaosOptions): Promise<boolean> {
   const stalls = watchStalls();
   try {
     const numbers = options.world === null ? worlds.map((_, index) => index + 1) : [options.world];
-    const { reports, broken, seconds } = await runWorlds({ worlds: numbers, faults, keep }, (place) => {
+    const played = await runWorlds({ worlds: numbers, faults, keep }, (place) => {
       const profile = worlds[place.number - 1] as WorldProfile;
       return runWorld({
         ...place,
@@ -54,15 +54,16 @@ async function run(options: ChaosOptions): Promise<boolean> {
     const facts = {
       options,
       spanMs: leaseSpanMs(leaseMs),
-      seconds,
-      broken,
+      seconds: played.seconds,
+      broken: played.broken,
       faketime: worlds.some((it) => it.clocks),
       disks: worlds.some((it) => it.disks),
       namespaces: worlds.some((it) => it.namespaces),
     };
-    const report = summarize(reports, facts);
+    const report = summarize(played.reports, facts);
     console.log(options.json ? JSON.stringify(report) : reportText(report));
-    if (options.html !== null) writeFileSync(options.html, timelineHtml(report, reports));
+    if (options.html !== null) writeFileSync(options.html, timelineHtml(report, played.reports));
+    played.end(isSound(report));
     return isSound(report);
   } finally {
     stalls.stop();

@@ -1,6 +1,7 @@
 /** The part of the harness that needs no servers: runs of worlds, and the times of faults. */
 import { existsSync } from "node:fs";
-import { describe, expect, test } from "vitest";
+import { dirname } from "node:path";
+import { describe, expect, test, vi } from "vitest";
 import { Deck } from "../../scripts/chaos/harness/deck.ts";
 import { hostNowMs } from "../../scripts/chaos/harness/host-clock.ts";
 import { type FaultTimes, playFault } from "../../scripts/chaos/harness/play-fault.ts";
@@ -53,9 +54,9 @@ describe("a fault", () => {
 });
 
 describe("a run", () => {
-  test("gives each of its worlds a folder of its own, and removes the folders", async () => {
+  test("gives each of its worlds a folder of its own, and removes the folders if all was well", async () => {
     const folders: string[] = [];
-    const { reports, broken } = await runWorlds(
+    const { reports, broken, end } = await runWorlds(
       { worlds: [1, 2, 5], faults: 0, keep: null },
       async (place) => {
         expect(existsSync(place.folder)).toBe(true);
@@ -65,19 +66,29 @@ describe("a run", () => {
     );
     expect([reports, broken]).toEqual([[1, 2, 5], []]);
     expect(new Set(folders).size).toBe(3);
+    end(true);
     expect(folders.filter((folder) => existsSync(folder))).toEqual([]);
   });
 
-  test("says which world has no report, and keeps the reports of the others", async () => {
-    const { reports, broken } = await runWorlds(
+  test("says which world has no report, and keeps the reports of the others and all recordings", async () => {
+    const folders: string[] = [];
+    const { reports, broken, end } = await runWorlds(
       { worlds: [1, 3, 4], faults: 0, keep: null },
-      async ({ number }) => {
+      async ({ number, folder }) => {
+        folders.push(folder);
         if (number === 3) throw new Error("no nats-server");
         return number;
       },
     );
     expect(reports).toEqual([1, 4]);
     expect(broken).toEqual(["world 3 gave no report: Error: no nats-server"]);
+    const said = vi.spyOn(process.stderr, "write").mockReturnValue(true);
+    end(false);
+    const [[text]] = said.mock.calls as [[string]];
+    said.mockRestore();
+    expect(folders.filter((folder) => existsSync(folder))).toHaveLength(3);
+    expect(text).toBe(`the recordings are in ${dirname(folders[0] as string)}\n`);
+    end(true);
   });
 });
 

@@ -22,7 +22,7 @@ export interface RunOptions {
   readonly worlds: readonly number[];
   /** Over all worlds, for the progress on stderr. */
   readonly faults: number;
-  /** Keeps the folder of the run; `null`: it is temporary. */
+  /** Folder for the recordings; `null`: a temporary one, which is kept only if the run is not sound. */
   readonly keep: string | null;
 }
 
@@ -31,6 +31,8 @@ export interface Run<Report> {
   /** Why worlds have no report. */
   readonly broken: readonly string[];
   readonly seconds: number;
+  /** Removes the recordings, unless somebody is going to read them. */
+  end(isSound: boolean): void;
 }
 
 /** SIGINT lets each world finish its present fault. */
@@ -53,20 +55,21 @@ export async function runWorlds<Report>(
       process.stderr.write(`${done}/${faults}  world ${number}  ${fault.number} ${fault.name}  ${took} s\n`);
     },
   });
-  try {
-    const places = worlds.map(placeOf);
-    for (const place of places) mkdirSync(place.folder, { recursive: true });
-    const settled = await Promise.allSettled(places.map(runWorld));
-    return {
-      reports: settled.flatMap((it) => (it.status === "fulfilled" ? [it.value] : [])),
-      broken: settled.flatMap((it, index) =>
-        it.status === "rejected" ? [`world ${worlds[index]} gave no report: ${it.reason}`] : [],
-      ),
-      seconds: Math.round((performance.now() - began) / 1000),
-    };
-  } finally {
-    if (keep === null) rmSync(folder, { recursive: true, force: true });
-  }
+  const places = worlds.map(placeOf);
+  for (const place of places) mkdirSync(place.folder, { recursive: true });
+  const settled = await Promise.allSettled(places.map(runWorld));
+  return {
+    reports: settled.flatMap((it) => (it.status === "fulfilled" ? [it.value] : [])),
+    broken: settled.flatMap((it, index) =>
+      it.status === "rejected" ? [`world ${worlds[index]} gave no report: ${it.reason}`] : [],
+    ),
+    seconds: Math.round((performance.now() - began) / 1000),
+    end(isSound) {
+      if (keep !== null) return;
+      if (isSound) rmSync(folder, { recursive: true, force: true });
+      else process.stderr.write(`the recordings are in ${folder}\n`);
+    },
+  };
 }
 
 /** What a run does with the processes of a world. */
