@@ -31,7 +31,7 @@ export interface Run<Report> {
   /** Why worlds have no report. */
   readonly broken: readonly string[];
   readonly seconds: number;
-  /** Removes the recordings, unless somebody is going to read them. */
+  /** Removes the recordings, unless they show what went wrong. */
   end(isSound: boolean): void;
 }
 
