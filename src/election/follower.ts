@@ -192,8 +192,15 @@ export function dropOrphan(draft: Draft): void {
   });
 }
 
+/**
+ * The outcome of an orphan's deletion, or of a release whose term has ended without it. Where the view shows anything but a record of ours,
+ * the bucket may have been replaced since the release was sent, and its revision may now be that of another node's lease.
+ */
 export function onOrphanDropped(draft: Draft, outcome: WriteOutcome): void {
-  if (outcome.kind === "applied") return observeOwnRelease(draft, outcome.revision, undefined);
+  const { view } = draft.lease;
+  const isApplied = outcome.kind === "applied";
+  if (isApplied && view.kind === "occupied" && isMine(draft, view.record))
+    return observeOwnRelease(draft, outcome.revision, undefined);
   draft.reads.due = true;
-  backOff(draft);
+  if (!isApplied) backOff(draft);
 }

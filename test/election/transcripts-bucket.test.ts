@@ -114,6 +114,34 @@ test("a stale read is ignored", async () => {
   await expectTranscript("stale-read", play, leader);
 });
 
+test("the late ack of a release says nothing about the bucket that has replaced the one it was made in", async () => {
+  const play = new Ensemble(
+    "The ack of a release arrives after the bucket was deleted and another node has acquired its successor.",
+  );
+  const a = play.node("a").start();
+  await play.at(1_000);
+  await play.happens("a steps down; requests and answers take 400 ms, and no message arrives", () => {
+    a.network.latencyMs = 400;
+    a.network.dropWatch = true;
+    a.driver.dispatch({ type: "resign", reason: "released" });
+  });
+  await play.at(1_402);
+  a.network.latencyMs = 1;
+  a.network.dropWatch = false;
+  await play.happens("the bucket is deleted", () => play.bucket.delete());
+  await play.at(1_430);
+  const b = play.node("b");
+  await play.happens("b starts; its lease gets the revision of the release", () => {
+    b.start();
+  });
+  await play.at(1_700);
+  play.ask(a, b);
+  await play.at(1_810);
+  play.ask(a, b);
+  expect([a.count("become-leader"), b.count("lose-leadership")]).toEqual([1, 0]);
+  await expectTranscript("release-of-a-deleted-bucket", play);
+});
+
 test("a bucket that lost messages is believed after a dispute and W", async () => {
   const old = record(7, "b", 2);
   const play = new Solo("The server has lost its newest writes. Its answer alone does not prove that.", {
