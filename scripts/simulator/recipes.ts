@@ -24,6 +24,7 @@ export interface Recipe {
 
 export type RecipeName =
   | "overtaken acquires"
+  | "overtaken releases"
   | "lost history"
   | "stale reads of a replaced leader"
   | "late deletions";
@@ -36,6 +37,16 @@ export const recipes: Readonly<Record<RecipeName, Recipe>> = {
     steps: [
       { name: "overtaken acquire", host: "one", afterMs: [0, 0] },
       { name: "only follow", host: "other", afterMs: [0, 500] },
+    ],
+  },
+  /** A node learns that the bucket was deleted before it receives the ack of its release. */
+  "overtaken releases": {
+    nodes: [1, 2],
+    crashDetection: ["lease", "presence"],
+    steps: [
+      { name: "overtaken release", host: "one", afterMs: [0, 0] },
+      { name: "step down", host: "one", afterMs: [0, 0] },
+      { name: "kill -9", host: "other", afterMs: [0, 500] },
     ],
   },
   /** The server loses the newest messages of the bucket: what was acknowledged is gone, so with more nodes nothing is promised (A2). */

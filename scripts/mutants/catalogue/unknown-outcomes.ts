@@ -38,6 +38,13 @@ export const unknownOutcomeMutants: readonly Mutant[] = [
     recipe: "overtaken acquires",
   },
   {
+    name: "the ack of a release is believed whatever the view shows",
+    file: "src/election/follower.js",
+    from: 'isApplied && view.kind === "occupied" && isMine(draft, view.record)',
+    to: "isApplied",
+    recipe: "overtaken releases",
+  },
+  {
     name: "a lost term's renewals may begin another one",
     file: "src/election/leader.js",
     from: 'draft.writes.unsettled = []; draft.reads.due = reason === "expired" || draft.reads.due;',

@@ -44,7 +44,7 @@ const NAMES = [
 ] as const;
 
 /** Faults of recipes (`recipes.ts`) only: the plans of seeds without one do not depend on them. */
-const AIMED_NAMES = ["overtaken acquire", "replaced unseen", "history lost"] as const;
+const AIMED_NAMES = ["overtaken acquire", "overtaken release", "replaced unseen", "history lost"] as const;
 
 export type SimulatedFaultName = (typeof NAMES)[number] | (typeof AIMED_NAMES)[number];
 

@@ -283,6 +283,28 @@ export const networkFaults: Readonly<Record<NetworkFaultName, SimulatedFault>> =
     };
     host.atNextWrite = { kind: "acquire", happen };
   },
+  /**
+   * The ack of the next release takes long, and its message does not arrive. Before the ack the bucket is deleted, so the next bucket gives
+   * the revision of the release to another message.
+   */
+  "overtaken release": (context, host) => {
+    const { random, time, quietFrom, log } = context;
+    const latencyMs = random.between(50, 490);
+    const happen = (): void => {
+      if (time.now + 2 * latencyMs >= quietFrom) return;
+      log(`${host.name}: the ack of its release takes ${latencyMs} ms, and the bucket is deleted before`);
+      host.network.latencyMs = latencyMs;
+      host.network.dropWatch = true;
+      // The server has answered by then.
+      time.after(latencyMs + 1, () => {
+        host.network.latencyMs = 1;
+        host.network.dropWatch = false;
+        context.strike("bucket deleted", host);
+        context.invalidate();
+      });
+    };
+    host.atNextWrite = { kind: "release", happen };
+  },
   /** The leader loses its connection and its lease, and its reads return what was stored before its last renewals. */
   "replaced unseen": (context) => {
     const { random, time, quietFrom, bucket, log } = context;
