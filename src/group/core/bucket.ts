@@ -102,6 +102,7 @@ function forget(group: GroupState): void {
   knowing.doubted = false;
   knowing.sequence = 0;
   knowing.ahead.clear();
+  knowing.foreign.clear();
   knowing.hints.clear();
   knowing.request = null;
   knowing.mustKnow = 0;

@@ -203,6 +203,7 @@ function onWritten(group: GroupState, nonce: number, outcome: WriteOutcome): voi
       pending satisfies never;
   }
   if (outcome.kind === "applied") onOwnRevision(group, outcome.revision);
+  if (group.writes.size === 0) group.knowing.foreign.clear();
 }
 
 /** How a write that was applied at this revision contradicts what was known; `null`: it does not. */

@@ -72,6 +72,7 @@ export function initialState(config: GroupConfig, profile: Profile, now: Instant
       dueFor: 0,
       doubted: false,
       failures: 0,
+      foreign: new Set(),
       hints: new Map(),
       hintsFromMono: PAST,
     },

@@ -12,7 +12,7 @@ import { notePlan } from "./coordinator.ts";
 import { suspectAll } from "./fences.ts";
 import { noteHint } from "./hints.ts";
 import { endAsFenced, noteKnown } from "./own-session.ts";
-import { bulkReadBy, isReady } from "./requests.ts";
+import { bulkReadBy, isReady, readAgain } from "./requests.ts";
 import {
   contradictionOfOwner,
   isOtherMessage,
@@ -48,6 +48,8 @@ const GAP_MS = 20;
 const MAX_MISSES = 3;
 /** More messages ahead of a gap are not kept: the bulk read has them. */
 const MAX_AHEAD = 20_000;
+/** More revisions of messages of others are not remembered while writes of our own are in flight. */
+const MAX_FOREIGN = 20_000;
 
 // ---------------------------------------------------------------------------------------------- messages
 
@@ -84,6 +86,9 @@ function advance(group: GroupState): void {
 
 function takeIn(group: GroupState, entry: GroupEntry): void {
   const { key } = entry;
+  const { foreign } = group.knowing;
+  if (group.writes.size > 0 && foreign.size < MAX_FOREIGN && !isAwaited(group, entry))
+    foreign.add(entry.revision);
   switch (key.kind) {
     case "session":
       if (key.memberId !== group.config.memberId)
@@ -101,6 +106,15 @@ function takeIn(group: GroupState, entry: GroupEntry): void {
     default:
       key satisfies never;
   }
+}
+
+/** Is it what a write in flight has become? */
+function isAwaited({ config, writes }: GroupState, entry: GroupEntry): boolean {
+  return (
+    entry.kind === "record" &&
+    entry.record.incarnation === config.incarnation &&
+    writes.has(entry.record.nonce)
+  );
 }
 
 function onOwnerNews(group: GroupState, view: ResourceView): void {
@@ -149,6 +163,7 @@ function onOwnEnd(group: GroupState, view: SessionView, entry: GroupEntry): void
 /** A write of ours was applied at this revision: the messages up to it have to arrive. */
 export function onOwnRevision(group: GroupState, revision: number): void {
   const { knowing, now, config } = group;
+  if (knowing.foreign.has(revision)) readAgain(group);
   if (revision <= knowing.sequence) return;
   if (knowing.complete && revision === knowing.sequence + 1) {
     knowing.sequence = revision;

@@ -223,6 +223,11 @@ export interface Knowing {
   /** The next bulk read is one of everything: the servers may have lost what is known. */
   doubted: boolean;
   failures: number;
+  /**
+   * Revisions of messages of others that were taken in while a write of this member was in flight: one that an ack names as well was that
+   * of a forged message.
+   */
+  readonly foreign: Set<number>;
   /** Messages that contradict what is known, by key: each key has to be read (`hints.ts`). */
   readonly hints: Map<string, GroupEntry>;
   /** Monotonic milliseconds before which hints cause no read. */

@@ -204,6 +204,30 @@ describe("messages that contradict what should be known", () => {
     expect(a.state.resources.get("r")).toMatchObject({ kind: "released", revision: 8 });
   });
 
+  test("an ack at the revision of a message of another shows that it was forged: everything is read", () => {
+    const a = knowingB().wait(3_000);
+    const renewal = a.own("session.a", 8);
+    a.watched(claimEntry(8, "r", "c", 2))
+      .watched(renewal)
+      .applied("session.a", 8)
+      .wait(250);
+    expect(a.texts).toContain("read-after #5 0");
+    a.changes([sessionEntry(5, "b", null), claimEntry(6, "r", "b", 5), renewal], 8);
+    expect(a.state.resources.get("r")).toMatchObject({ owner: "b", revision: 6 });
+
+    const real = knowingB().wait(3_000);
+    const next = real.own("session.a", 9);
+    real
+      .watched(claimEntry(8, "r", "c", 2))
+      .watched(next)
+      .applied("session.a", 9)
+      .wait(2_000);
+    expect(real.count("read-after")).toBe(1);
+    for (const key of ["coordinator", "plan", "session.a"])
+      if (real.sent(key) !== undefined) real.unanswered(key);
+    expect(real.state.knowing.foreign.size).toBe(0);
+  });
+
   test("a plan that only a message has shown is read again if a read of everything shows another one", () => {
     const a = knowingB("x");
     const release = releaseEntry(8, "x", 3, { successor: "b" });
