@@ -4,7 +4,7 @@
  */
 import { balance } from "../../../src/group/balance.ts";
 import type { PlanMember } from "../../../src/group/core/balance.ts";
-import type { GroupWrite, PlanRecord } from "../../../src/group/core/types.ts";
+import type { GroupWrite, PlanRecord, Release } from "../../../src/group/core/types.ts";
 import {
   type Commit,
   type FakeGroupBucket,
@@ -95,6 +95,7 @@ export class Placement {
     const { truth, members } = this.#options;
     const list = namesOf(member);
     if (member.config.rejoinGraceMs > 0) return null;
+    if (member.host.resources.some(({ name }) => this.#isLeftByGone(name))) return null;
     for (const { member: other } of members()) if (namesOf(other) !== list) return null;
     // What it refuses may be in no record of it yet.
     const all = truth.members().map((one) => {
@@ -122,14 +123,29 @@ export class Placement {
    * is not planned.
    */
   #keeper(resource: string): string | null {
+    const release = this.#releaseWithoutSuccessor(resource);
+    const observed = release === null ? null : this.#processOf(release);
+    return observed !== null && mayTake(observed, resource) ? observed.member.memberId : null;
+  }
+
+  /** Is its process gone, while its session goes on? Only the members that have seen it as the owner take it for the target then. */
+  #isLeftByGone(resource: string): boolean {
+    const release = this.#releaseWithoutSuccessor(resource);
+    if (release === null || this.#processOf(release) !== null) return false;
+    return this.#options.truth.members().some(({ memberId }) => memberId === release.memberId);
+  }
+
+  #releaseWithoutSuccessor(resource: string): Release | null {
     const entry = this.#options.bucket.get({ kind: "owner", resource });
     const record = entry?.kind === "record" ? entry.record : null;
-    if (record?.kind !== "release" || record.successor !== undefined) return null;
-    for (const observed of this.#options.members()) {
-      const { memberId, incarnation } = observed.member;
-      if (memberId === record.memberId && incarnation === record.incarnation)
-        return mayTake(observed, resource) ? memberId : null;
-    }
+    return record?.kind === "release" && record.successor === undefined ? record : null;
+  }
+
+  /** `null`: it is gone. */
+  #processOf({ memberId, incarnation }: Release): ObservedMember | null {
+    for (const observed of this.#options.members())
+      if (observed.member.memberId === memberId && observed.member.incarnation === incarnation)
+        return observed;
     return null;
   }
 
