@@ -22,7 +22,7 @@ import { timingProblems } from "./timing.ts";
 
 type GroupOptionName = keyof GroupOptions;
 
-const MAX_RESOURCES = 100_000;
+export const MAX_RESOURCES = 100_000;
 const MAX_NAME_BYTES = 255;
 const HALF_PAIR = /\p{Surrogate}/u;
 

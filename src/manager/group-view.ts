@@ -4,6 +4,7 @@ import type { PlanMember, StoredPlan } from "../group/core/balance.ts";
 import { MAX_PLAN_BYTES } from "../group/plan/plan-codec.ts";
 import type { GroupContent, StoredEntry } from "./group-client.ts";
 import { endOf, groupSessions, type LossCause, numberOf, type SessionView } from "./group-sessions.ts";
+import { unlistedOf } from "./listed-resources.ts";
 import { inBatches, sorted } from "./slices.ts";
 
 /** Resources of one step: less than a millisecond. */
@@ -75,7 +76,7 @@ export interface GroupView {
   readonly plan: GroupPlanView | null;
   /** In order of their ids. */
   readonly members: readonly GroupMemberRow[];
-  /** By name; numbers in the order of their values. */
+  /** By name; numbers in the order of their values. Without those that no member lists any more. */
   readonly resources: readonly GroupResourceRow[];
   readonly owned: number;
   readonly moving: number;
@@ -102,7 +103,10 @@ export function* groupViewSteps(groupId: string, content: GroupContent): Generat
   const sessions = groupSessions(content);
   const found = planOf(stored);
   const assignment = found?.plan.assignment ?? new Map<string, string>();
-  const resources = yield* resourceRows(stored, sessions, assignment, content.now);
+  const rows = yield* resourceRows(stored, sessions, assignment, content.now);
+  const alive = [...sessions.values()].flatMap(({ record }) => record?.listHash ?? []);
+  const unlisted = unlistedOf(rows, new Set(alive));
+  const resources = unlisted.size === 0 ? rows : rows.filter(({ resource }) => !unlisted.has(resource));
   const coordinator = coordinatorOf(stored, sessions);
   const owns = countBy(resources.flatMap(({ owner }) => owner ?? []));
   const planned = found === null ? null : countBy(assignment.values());

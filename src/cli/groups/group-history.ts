@@ -70,7 +70,11 @@ function checkNames(
   { resource = [], member = [] }: HistoryFlags,
 ): void {
   const view = groupView(groupId, content);
-  for (const name of resource) checkResource(view, name);
+  // Also those that no member lists any more: their last change is in the bucket.
+  const stored = new Set<string>();
+  for (const { entry } of content.entries.values())
+    if (entry.key.kind === "owner") stored.add(entry.key.resource);
+  for (const name of resource) if (!stored.has(name)) checkResource(view, name);
   const members = new Set(groupSessions(content).keys());
   for (const change of groupChanges(content)) if (change.member !== null) members.add(change.member);
   for (const id of member) {
