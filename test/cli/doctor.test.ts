@@ -162,6 +162,14 @@ describe("on a single server", () => {
     expect(found(foreign)).toEqual(["critical server-down"]);
     expect(alone.findings).toMatchObject([{ where: "the system account", code: "no-connection" }]);
     expect(usage).toMatchObject({ code: 2, stderr: expect.stringContaining("NATS_LEADER_SYSTEM_PASSWORD") });
+    for (const [args, message] of [
+      [["--interval", "1s"], "--interval is for --watch, which is missing"],
+      [["--system-password-file", "x"], "--system-password-file is for --system-user, which is missing"],
+    ] as const)
+      expect(await runHere(["doctor", ...args])).toMatchObject({
+        code: 2,
+        stderr: expect.stringContaining(message),
+      });
   });
 });
 

@@ -223,7 +223,11 @@ describe("group", () => {
       1,
       expect.stringContaining("no member of it has ever run"),
     ]);
-    expect(noGroup.stderr).toContain("(this account has the groups g");
+    expect(noGroup.stderr).toMatch(/\(this account has the groups? g/);
+    expect(await group("show", groupId, "--interval", "1s")).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining("--interval must come with --watch"),
+    });
     for (const args of [
       ["plan", groupId, "--without", "x"],
       ["drain", groupId, "x"],

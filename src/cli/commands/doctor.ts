@@ -129,6 +129,9 @@ async function run(flags: Flags): Promise<void> {
       throw new ClusterError("INVALID_CONFIG", `--${name} is for --prometheus, which is missing`);
     }
   }
+  if (flags.interval !== undefined && flags.watch !== true) {
+    throw new ClusterError("INVALID_CONFIG", "--interval is for --watch, which is missing");
+  }
   if (flags.readOnly === true && flags.bucket === undefined) {
     throw new ClusterError("INVALID_CONFIG", "--read-only is for --bucket, which is missing");
   }
@@ -317,8 +320,11 @@ function systemLogin(flags: Flags, nats: NatsOptions): NatsOptions | null {
   if (credsFile !== undefined && user !== undefined) {
     throw new ClusterError("INVALID_CONFIG", "pass either --system-creds or --system-user, not both");
   }
-  if (credsFile !== undefined) return { ...endpoint, credsFile };
-  if (user === undefined) return null;
+  if (credsFile !== undefined && flags.systemPasswordFile === undefined) return { ...endpoint, credsFile };
+  if (user === undefined) {
+    if (flags.systemPasswordFile === undefined) return null;
+    throw new ClusterError("INVALID_CONFIG", "--system-password-file is for --system-user, which is missing");
+  }
   const pass = env["NATS_LEADER_SYSTEM_PASSWORD"] ?? passwordIn(flags.systemPasswordFile);
   return { ...endpoint, user, pass };
 }

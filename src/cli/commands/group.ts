@@ -1,7 +1,7 @@
 /** The commands about one group. */
 import { type Command, Option } from "commander";
 import { dryRun } from "../../manager/group-view.ts";
-import { EXIT } from "../exit.ts";
+import { CliError, EXIT } from "../exit.ts";
 import { changed, drain, move, rejoin } from "../groups/changes.ts";
 import { DEFAULT_CHANGES, groupHistory } from "../groups/group-history.ts";
 import { checkMember, readView } from "../groups/read-group.ts";
@@ -136,6 +136,8 @@ interface PlanFlags extends ClusterFlags {
 
 async function show(groupId: string, flags: ShowFlags): Promise<void> {
   if (flags.watch === true) return watchGroup(groupId, flags);
+  if (flags.interval !== undefined)
+    throw new CliError(EXIT.usage, "INVALID_USAGE", "--interval must come with --watch");
   const view = await withServers(flags, (client) => readView(client, groupId));
   if (flags.json === true) printJson(view);
   else printLines(groupLines(view, listsAll(flags), columnsOfOutput()));
