@@ -247,7 +247,9 @@ describe("a cluster id that is mistyped", () => {
         `Error: there is no cluster "${clusterId}x": it has no bucket, and no daemon of node "a"`,
       );
       // Other tests have clusters here, too: only the first of many are named.
-      expect(stderr).toMatch(new RegExp(`\\(this account has the clusters .*(\\b${clusterId}\\b|\\.\\.\\.)`));
+      expect(stderr).toMatch(
+        new RegExp(`\\(this account has the clusters? .*(\\b${clusterId}\\b|\\.\\.\\.)`),
+      );
     }
   });
 });
