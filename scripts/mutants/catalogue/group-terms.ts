@@ -71,7 +71,7 @@ export const groupTermMutants: readonly Mutant[] = [
   {
     name: "group: stale answers about an owner are believed",
     file: resources,
-    from: "if (shown < view.revision) return false;",
+    from: "if (shown < shownRevision(view)) return false;",
     to: "",
   },
   {

@@ -14,6 +14,7 @@ import { dropOrphan, endSession, leave, ownWriteDelayMs, renewSoon, sendOwnWrite
 import { hasRoom } from "./pace.ts";
 import { addDue, enqueue, nextDueMono, takeDue, takeFirst } from "./queues.ts";
 import { isReady, sendRead } from "./requests.ts";
+import { shownRevision } from "./resources.ts";
 import { ownView } from "./sessions.ts";
 import { emit, type GroupState, NEVER, type ResourceView } from "./state.ts";
 import { retarget } from "./targets.ts";
@@ -120,7 +121,7 @@ function sendOwnerRead(group: GroupState, view: ResourceView): void {
   const { reads } = view;
   if (!reads.due || reads.inFlight) return;
   if (reads.atMono > group.now.mono) addDue(group.due, reads.atMono, view);
-  else sendRead(group, view.key, reads, { kind: "owner", view, known: view.revision });
+  else sendRead(group, view.key, reads, { kind: "owner", view, known: shownRevision(view) });
 }
 
 // ---------------------------------------------------------------------------------------------- refusals

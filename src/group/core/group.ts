@@ -12,7 +12,7 @@
  * a larger number. A *fence* is an end marker that another member has written.
  *
  * GUARANTEED while A1 to A4 of the election hold for the keys of the group (`src/election/election.ts`), and P where a record names a
- * presence, whatever else the network, the servers and the members do:
+ * presence, whatever else the network, the servers and the members do (forged messages: with the exception below):
  *  1. The periods in which two members are held for one resource never overlap. The work of a term that drains in good order ends
  *     before another member is held, unless its session is over.
  *  2. The epochs of one resource strictly increase from term to term.
@@ -53,10 +53,16 @@
  * ends its term, whatever becomes of it.
  *
  * WHAT IS BELIEVED. Messages of the watch are taken in, because there are too many to read the key after each. So a forged message can cost
- * a refused write or a read, or end this member's own session, which is safe; it can make no two owners: owner keys are compared by
- * their claims, and sessions are replaced only after an answer has shown what stands there. A message ahead of a gap is not taken in
- * before the gap is closed by a bulk read, so that none with an invented revision hides what is real. The coordinator believes answers
- * about the plan only.
+ * a refused write or a read, or end this member's own session, which is safe. A message ahead of a gap is not taken in
+ * before the gap is closed by a bulk read, so that none with an invented revision hides what is real. An own write shows, by the revision
+ * at which it is applied, that messages which came before it was sent were forged (`forged.ts`). The coordinator believes answers about the
+ * plan only. Owner keys are compared by their claims, and sessions are replaced only after an answer has shown what stands there.
+ *
+ * EXCEPTION: A FORGED MESSAGE IN PLACE OF A LOST ONE. Two members can be held for one resource if the message at some revision of its key is
+ * lost, and a forged one with this very revision is taken in. It can show a claim that stands there as released: a claim that relies on it
+ * replaces the live one, whose owner is held until it gets the message or an answer. Or it can hide, from the owner, garbage that others
+ * replace after W. Only a program can do so that may publish on the subjects of the messages, or on the inbox of a member; permissions
+ * have to exclude that (docs/security.md).
  *
  * THE PLAN is a hint for balance. Every member computes from it, and from who is there, which resources it is to have (`targets.ts`). Where
  * two members differ, the compare-and-set decides. So neither a death nor a lost coordinator stops anything.
@@ -67,7 +73,7 @@
  *
  * THE SHAPE. An event only changes what is known (`handle`). Then one level-triggered pass (`act.ts`) sends whatever is due: a lost event
  * can delay, and cannot stop. No event costs O(resources), except the begin and the end of a session, a change of the plan, of the members or of the
- * list, and a bulk read.
+ * list, a bulk read, and the proof that messages were forged.
  */
 
 import type { Instant } from "../../election/time.ts";
@@ -79,6 +85,7 @@ import { onBucketOpened, onHistoryLost } from "./bucket.ts";
 import { onMove, onPlanWritten } from "./coordinator.ts";
 import type { GroupEffect, GroupEvent, Profile } from "./events.ts";
 import { onFenced, suspectAll } from "./fences.ts";
+import { refuteMessages } from "./forged.ts";
 import { listHash } from "./hash.ts";
 import { onAnswered, onDisconnected, onHolderHeard, onHolderSilent, onPresenceLost } from "./inquiry.ts";
 import { onRead } from "./key-reads.ts";
@@ -182,7 +189,10 @@ function onWritten(group: GroupState, nonce: number, outcome: WriteOutcome): voi
     const contradiction = contradictionOfAck(group, pending, reached, outcome.revision);
     if (contradiction !== null) return onHistoryLost(group, contradiction);
   }
-  if (outcome.kind === "applied") noteReached(group, outcome.revision);
+  if (outcome.kind === "applied") {
+    noteReached(group, outcome.revision);
+    refuteMessages(group, nonce, write, outcome.revision);
+  }
   switch (pending.kind) {
     case "session":
       onOwnWritten(group, nonce, outcome);

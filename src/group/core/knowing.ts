@@ -12,7 +12,7 @@ import { notePlan } from "./coordinator.ts";
 import { suspectAll } from "./fences.ts";
 import { noteHint } from "./hints.ts";
 import { endAsFenced, noteKnown } from "./own-session.ts";
-import { bulkReadBy, isReady, readAgain } from "./requests.ts";
+import { bulkReadBy, isReady } from "./requests.ts";
 import {
   contradictionOfOwner,
   isOtherMessage,
@@ -60,13 +60,15 @@ export function onWatched(group: GroupState, entry: GroupEntry): void {
   if (entry.kind === "record" && entry.record.generation !== bucket.generation) return;
   const { revision, key } = entry;
   if (key.kind === "session" && key.memberId === group.config.memberId) onOwnMessage(group, entry);
-  if (revision <= knowing.sequence) return noteHint(group, entry);
+  if (revision <= knowing.sequence) return onContradiction(group, entry);
   if (knowing.complete && revision === knowing.sequence + 1) {
     knowing.sequence = revision;
     takeIn(group, entry);
     return advance(group);
   }
-  if (knowing.ahead.size < MAX_AHEAD) knowing.ahead.set(revision, { entry, misses: 0 });
+  // At the revision of an own write stands nothing else.
+  const isOwn = knowing.ahead.get(revision)?.entry === null;
+  if (!isOwn && knowing.ahead.size < MAX_AHEAD) knowing.ahead.set(revision, { entry, misses: 0 });
   bulkReadBy(group, group.now.mono + GAP_MS, revision);
 }
 
@@ -82,6 +84,15 @@ function advance(group: GroupState): void {
   }
   // Last: a claim that one of them contradicts is doubted until the deadline of before.
   noteKnown(group);
+}
+
+/** A message about something that should be known. One that would cover the claim of a term is as good as any other. */
+function onContradiction(group: GroupState, entry: GroupEntry): void {
+  const { key, revision } = entry;
+  const view = key.kind === "owner" ? group.resources.get(key.resource) : group.coordinator;
+  const isOwnerKey = key.kind === "owner" || key.kind === "coordinator";
+  if (isOwnerKey && view?.term != null && revision > view.revision) return doubtOwner(group, view, revision);
+  noteHint(group, entry);
 }
 
 function takeIn(group: GroupState, entry: GroupEntry): void {
@@ -119,7 +130,7 @@ function isAwaited({ config, writes }: GroupState, entry: GroupEntry): boolean {
 
 function onOwnerNews(group: GroupState, view: ResourceView): void {
   if (view.term === null) consider(group, view);
-  else doubtOwner(group, view);
+  else if (view.revision !== view.term.revision) doubtOwner(group, view, view.revision);
   // Claimed by a member that is not its target: the plan has to follow.
   const isStrange = view.kind === "claimed" && view.target !== null && view.owner !== view.target;
   if (isStrange && group.coordinator.term !== null)
@@ -163,13 +174,12 @@ function onOwnEnd(group: GroupState, view: SessionView, entry: GroupEntry): void
 /** A write of ours was applied at this revision: the messages up to it have to arrive. */
 export function onOwnRevision(group: GroupState, revision: number): void {
   const { knowing, now, config } = group;
-  if (knowing.foreign.has(revision)) readAgain(group);
   if (revision <= knowing.sequence) return;
   if (knowing.complete && revision === knowing.sequence + 1) {
     knowing.sequence = revision;
     return advance(group);
   }
-  if (!knowing.ahead.has(revision)) knowing.ahead.set(revision, { entry: null, misses: 0 });
+  knowing.ahead.set(revision, { entry: null, misses: 0 });
   bulkReadBy(group, now.mono + config.retryDelayMs, revision);
 }
 

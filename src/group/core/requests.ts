@@ -23,7 +23,11 @@ export function sendWrite(group: GroupState, request: WriteRequest): number {
     generation: bucket.generation,
     above: group.above,
   };
-  group.writes.set(nonce, { pending: request.pending, reached: group.reached });
+  group.writes.set(nonce, {
+    pending: request.pending,
+    reached: group.reached,
+    known: group.knowing.sequence,
+  });
   emit(group, {
     type: "write",
     nonce,

@@ -34,6 +34,11 @@ export function noteOwnerMessage(group: GroupState, view: ResourceView, entry: G
   return true;
 }
 
+/** The newest revision that anything has shown on the key. */
+export function shownRevision({ revision, term }: ResourceView): number {
+  return Math.max(revision, term?.contradicted?.last ?? 0);
+}
+
 /** An answer that bears witness to revision `shown`. Returns whether it is believed. */
 export function noteOwnerAnswer(
   group: GroupState,
@@ -41,7 +46,7 @@ export function noteOwnerAnswer(
   entry: GroupEntry | null,
   shown: number,
 ): boolean {
-  if (shown < view.revision) return false;
+  if (shown < shownRevision(view)) return false;
   if (entry !== null) {
     view.provenRevision = Math.max(view.provenRevision, entry.revision);
     const { revision, unownedSinceMono, conflicts } = view;
@@ -56,13 +61,34 @@ export function noteOwnerAnswer(
       holder.shownUpTo = Math.max(holder.shownUpTo, view.session);
       sessionDue(group, group.now.mono);
     }
-  } else if (view.revision !== 0) {
-    view.kind = "absent";
-    view.revision = 0;
-    view.successor = null;
-    view.unownedSinceMono = group.now.mono;
-  }
+  } else if (view.revision !== 0) noteAbsence(group, view);
   return true;
+}
+
+/** The message on this key was forged, or may have been. Where a term runs, its claim is known. */
+export function forgetOwnerMessage(group: GroupState, view: ResourceView): void {
+  if (view.term !== null) return showClaim(group, view, view.term);
+  noteAbsence(group, view);
+}
+
+function noteAbsence(group: GroupState, view: ResourceView): void {
+  view.kind = "absent";
+  view.revision = 0;
+  view.successor = null;
+  view.unownedSinceMono = group.now.mono;
+}
+
+export function showClaim(group: GroupState, view: ResourceView, term: Term): void {
+  const { memberId, incarnation } = group.config;
+  const { revision, nonce, epoch } = term;
+  noteClaim(group, view, {
+    memberId,
+    session: group.own.number,
+    incarnation,
+    nonce,
+    above: epoch - 1,
+    revision,
+  });
 }
 
 /** As `contradictionOf` of a session: no revision is used twice. */

@@ -115,6 +115,14 @@ export function noteSessionMessage(group: GroupState, view: SessionView, entry: 
   replace(group, view, entry, false);
 }
 
+/** The message on this key was forged, or may have been: any answer is newer. */
+export function forgetSessionMessage(group: GroupState, view: SessionView): void {
+  view.revision = 0;
+  view.proven = false;
+  view.since = null;
+  group.unproven.delete(view);
+}
+
 /**
  * An answer of the stream leader, or of a bulk read. `shown`: the revision that it bears witness to; `upTo`: to which the stream was known to
  * have come, if that is less. Returns whether it is believed: one that shows less than is known is out of date.

@@ -143,6 +143,8 @@ export interface Term {
   reason: DrainReason;
   /** A message has shown something else on the key. It may be forged; but unless an answer shows the claim, the term ends then. */
   doubtedUntil: Instant | null;
+  /** The first and the last revision of these messages; no own write with a larger nonce was sent before the last of them came. */
+  contradicted: { readonly first: number; readonly last: number; readonly nonce: number } | null;
 }
 
 /** What is known of one owner key, and what this member does with it. */
@@ -195,6 +197,15 @@ export type PendingWrite =
       readonly sentAt: Instant;
     }
   | { readonly kind: "plan"; readonly stored: StoredPlan; readonly epoch: number };
+
+/** A write in flight. */
+export interface SentWrite {
+  readonly pending: PendingWrite;
+  /** `GroupState.reached` when it was sent. */
+  readonly reached: number;
+  /** `Knowing.sequence` when it was sent; 0: unknown. */
+  known: number;
+}
 
 /** A read of a session's or an owner's key in flight. `known`: the revision that was known when it was sent. */
 export type KeyRead =
@@ -334,7 +345,7 @@ export interface GroupState {
   lastNonce: number;
   lastRequest: number;
   lastQuestion: number;
-  readonly writes: Map<number, { readonly pending: PendingWrite; readonly reached: number }>;
+  readonly writes: Map<number, SentWrite>;
   readonly readsInFlight: Map<number, { readonly pending: PendingRead; readonly reached: number }>;
   readonly questions: Map<number, SessionView>;
   readonly pace: Pace;

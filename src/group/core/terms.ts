@@ -14,7 +14,7 @@ import { isDoubted, isSessionHeld, takesNothing } from "./held.ts";
 import { noteAnswered } from "./pace.ts";
 import { clearQueue, dequeue, enqueue, takeFirst } from "./queues.ts";
 import { sendWrite } from "./requests.ts";
-import { freeAtMono, isMine, isUnowned, noteAck, noteClaim, noteRelease } from "./resources.ts";
+import { freeAtMono, isMine, isUnowned, noteAck, noteClaim, noteRelease, showClaim } from "./resources.ts";
 import { isLive } from "./sessions.ts";
 import {
   backOffMs,
@@ -133,7 +133,15 @@ function beginTerm(group: GroupState, view: ResourceView, session: number): void
   const { own, now } = group;
   if (session !== own.number || !isSessionHeld(group, now) || !mayOwn(group, view)) return;
   const { epoch, revision, nonce } = view;
-  view.term = { epoch, revision, nonce, phase: "held", reason: "moved", doubtedUntil: null };
+  view.term = {
+    epoch,
+    revision,
+    nonce,
+    phase: "held",
+    reason: "moved",
+    doubtedUntil: null,
+    contradicted: null,
+  };
   group.terms.add(view);
   group.working += 1;
   if (isCoordinatorKey(view)) {
@@ -178,21 +186,40 @@ export function settleOwner(group: GroupState, view: ResourceView): void {
 }
 
 /**
- * A message shows something newer on a key of ours. It may be forged, and the server that answers may be behind. Others replace garbage W
- * after they have seen it: no renewal that was stored after it makes the term longer. A term whose work has ended need not end by then.
+ * A message at this revision shows something newer on a key of ours. It may be forged, and the server that answers may be behind. Others
+ * replace garbage W after they have seen it: no renewal that was stored after it makes the term longer. A term whose work has ended need
+ * not end by then.
  */
-export function doubtOwner(group: GroupState, view: ResourceView): void {
+export function doubtOwner(group: GroupState, view: ResourceView, revision: number): void {
   const { term } = view;
-  if (term === null || view.write !== null || view.revision === term.revision) return;
+  if (term === null || view.write !== null) return;
   if (term.phase === "held" || term.phase === "draining") {
     term.doubtedUntil ??= group.own.deadline;
+    const { first = revision, last = revision } = term.contradicted ?? {};
+    term.contradicted = {
+      first: Math.min(first, revision),
+      last: Math.max(last, revision),
+      nonce: group.lastNonce,
+    };
     group.doubted.add(view);
   }
   readOwner(group, view);
 }
 
+/** An own write was applied at this revision: messages from there on that had come before it was sent were forged. */
+export function endRefuted(group: GroupState, view: ResourceView, nonce: number, revision: number): void {
+  const { term } = view;
+  const contradicted = term?.contradicted ?? null;
+  if (term === null || contradicted === null) return;
+  if (nonce <= contradicted.nonce || revision > contradicted.last) return;
+  showClaim(group, view, term);
+  if (revision <= contradicted.first) endDoubt(group, view, term);
+  else term.contradicted = { ...contradicted, last: revision - 1 };
+}
+
 function endDoubt(group: GroupState, view: ResourceView, term: Term): void {
   term.doubtedUntil = null;
+  term.contradicted = null;
   group.doubted.delete(view);
 }
 

@@ -323,8 +323,7 @@ describe("claims and releases without an answer", () => {
 
   test("the claim of a member that has been overtaken by a later message begins no term", () => {
     const a = new Solo(["r"]).live();
-    a.watched(claimEntry(2, "r", "b", 1));
-    a.watched(releaseEntry(3, "r", 2));
+    a.watched(a.own("owner.r", 2)).watched(releaseEntry(3, "r", 2));
     a.applied("owner.r", 2);
     expect(a.count("own")).toBe(0);
     expect(a.isReading("owner.r")).toBe(true);
@@ -567,6 +566,163 @@ describe("the own key", () => {
     b.wait(10_000);
     expect(b.texts).toContain("RELEASED r/3");
     expect(b.count("lose")).toBe(0);
+  });
+
+  /** A member that owns r in a bucket that holds what is real: its answers and acks know nothing of forged messages. */
+  class Real {
+    readonly a: Solo = new Solo().live();
+    /** The last message of each key. */
+    readonly keys: Map<string, GroupEntry> = new Map();
+    sequence = 1;
+
+    constructor() {
+      for (const key of ["session.a", "coordinator", "owner.r"]) this.#answer(key);
+    }
+
+    store(key: string, entry: GroupEntry): GroupEntry {
+      this.sequence = entry.revision;
+      this.keys.set(key, entry);
+      return entry;
+    }
+
+    #answer(key: string): void {
+      const { a, keys, sequence } = this;
+      const sent = a.sent(key);
+      if (a.isReading(key)) a.reads(key, keys.get(key) ?? null, sequence);
+      if (sent === undefined) return;
+      if (sent.expect !== (keys.get(key)?.revision ?? (key === "session.a" ? 1 : 0))) a.conflict(key);
+      else {
+        this.store(key, a.own(key, sequence + 1));
+        a.applied(key, this.sequence);
+      }
+    }
+
+    /** Everything is answered; every `othersMs` another member writes. */
+    until(mono: number, othersMs: number = Number.POSITIVE_INFINITY): void {
+      const { a, keys } = this;
+      for (; a.now.mono < mono; a.wait(10)) {
+        if (a.now.mono % othersMs === 0)
+          a.watched(this.store("session.z", sessionEntry(this.sequence + 1, "z", 1)));
+        for (const key of ["session.a", "coordinator", "owner.r"]) this.#answer(key);
+        if (a.isReading("session.y")) a.reads("session.y", null, this.sequence);
+        if (a.state.knowing.request !== null) a.changes([...keys.values()], this.sequence);
+      }
+    }
+  }
+
+  test("an own write that is applied at an earlier revision than a message shows that this one was forged", () => {
+    for (const [count, othersMs] of [
+      [2, 1e9],
+      [5, 1e9],
+      [40, 1e9],
+      [40, 1_500],
+    ] as const) {
+      for (const at of [6_010, 7_000, 8_900]) {
+        const real = new Real();
+        const { a } = real;
+        real.until(at, othersMs);
+        const reads = a.count("read-after");
+        for (let forged = 1; forged < count; forged += 1)
+          a.watched(sessionEntry(a.state.knowing.sequence + 1, "y", 1));
+        a.watched({
+          kind: "garbage",
+          key: ownerKey("r"),
+          revision: a.state.knowing.sequence + 1,
+          reason: "x",
+        });
+        expect(a.state.doubted.size).toBe(1);
+        real.until(at + 30_000, othersMs);
+        expect([a.held("r"), a.count("lose"), a.count("session-ended"), a.state.doubted.size]).toEqual([
+          true,
+          0,
+          0,
+          0,
+        ]);
+        expect(a.state.sessions.get("y")?.kind ?? "unknown").not.toBe("live");
+        expect(a.state.knowing.sequence).toBe(real.sequence);
+        expect(a.count("read-after") - reads).toBeLessThanOrEqual(2);
+        expect(a.warnings().filter((code) => code === "HISTORY_LOST")).toEqual([]);
+      }
+    }
+  });
+
+  test("a renewal at the revision of a forged message counts once everything was read: garbage there was hidden", () => {
+    const a = new Solo().live();
+    const coordinator = a.own("coordinator", 2);
+    a.applied("coordinator", 2).applied("owner.r", 3).wait(1_000);
+    // Forged. What is stored at 4 is garbage over the claim, and its message is lost.
+    a.watched(sessionEntry(4, "z", null))
+      .watched(sessionEntry(5, "z", 4))
+      .wait(2_000);
+    a.applied("session.a", 5);
+    expect(a.state.own.deadline.mono).toBe(9_500);
+    a.wait(250);
+    expect(a.texts).toContain("read-after #3 0");
+    a.changes([coordinator, { kind: "garbage", key: ownerKey("r"), revision: 4, reason: "x" }], 5);
+    expect([a.state.own.deadline.mono, a.state.doubted.size]).toEqual([12_500, 1]);
+    a.readFails("owner.r").wait(3_000).applied("session.a", 6).wait(3_249);
+    expect(a.held("r")).toBe(true);
+    a.wait(1);
+    expect([a.held("r"), a.count("session-ended")]).toEqual([false, 0]);
+  });
+
+  test("garbage at the revision of a forged message makes a term doubtful, too, until an answer that is not older", () => {
+    const a = new Solo().live();
+    const claim = a.applied("coordinator", 2).own("owner.r", 3);
+    a.applied("owner.r", 3)
+      .wait(1_000)
+      .watched(sessionEntry(4, "z", null));
+    // Another hint has come before it.
+    a.watched(sessionEntry(3, "y", null));
+    a.watched({ kind: "garbage", key: ownerKey("r"), revision: 4, reason: "x" });
+    expect(a.state.doubted.size).toBe(1);
+    a.reads("owner.r", claim, 3).wait(1_000);
+    expect(a.state.doubted.size).toBe(1);
+    a.reads("owner.r", claim, 4);
+    expect([a.state.doubted.size, a.held("r")]).toEqual([0, true]);
+  });
+
+  test("of messages that doubt a term only those from the revision of the own write on were forged", () => {
+    const a = new Solo().live();
+    const garbage = (revision: number): GroupEntry => ({
+      kind: "garbage",
+      key: ownerKey("r"),
+      revision,
+      reason: "x",
+    });
+    const claim = a.applied("coordinator", 2).own("owner.r", 3);
+    a.applied("owner.r", 3).wait(1_000).watched(garbage(4)).watched(garbage(5)).watched(garbage(6));
+    a.wait(2_000).applied("session.a", 5);
+    // Those at 5 and 6 were forged. The first one may be real, and only an answer that is as new shows that it is not.
+    expect(a.state.doubted.size).toBe(1);
+    a.reads("owner.r", claim, 3).wait(250);
+    expect(a.state.doubted.size).toBe(1);
+    a.reads("owner.r", claim, 5);
+    expect([a.state.doubted.size, a.held("r")]).toEqual([0, true]);
+
+    // A write that was sent before they came shows only that the one at its own revision was forged.
+    const b = new Solo().live();
+    b.applied("coordinator", 2).applied("owner.r", 3).wait(3_000);
+    b.watched(sessionEntry(4, "z", null))
+      .watched(garbage(5))
+      .applied("session.a", 4);
+    b.reads("owner.r", claim, 4);
+    expect([b.state.doubted.size, b.state.knowing.complete]).toEqual([1, false]);
+    b.wait(250).reads("owner.r", claim, 5);
+    expect(b.state.doubted.size).toBe(0);
+  });
+
+  test("the ack of an own write has its revision, whatever message waits there", () => {
+    for (const isAckFirst of [true, false]) {
+      const a = new Solo().live();
+      const forged: GroupEntry = { kind: "garbage", key: ownerKey("x"), revision: 5, reason: "x" };
+      a.applied("coordinator", 2).applied("owner.r", 3).wait(3_000);
+      if (!isAckFirst) a.watched(forged);
+      a.applied("session.a", 5);
+      if (isAckFirst) a.watched(forged);
+      a.watched(sessionEntry(4, "z", null));
+      expect([a.state.knowing.sequence, a.state.resources.has("x")]).toEqual([5, false]);
+    }
   });
 
   test("an answer that is older than the newest renewal ends nothing", () => {
