@@ -3,7 +3,7 @@ import { channel, subscribe, tracingChannel, unsubscribe } from "node:diagnostic
 import { describe, expect, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
 import { publish } from "../../src/channels/channels.ts";
-import type { ChannelEvents } from "../../src/channels/events.ts";
+import type { ChannelEvents, SuspicionEvent } from "../../src/channels/events.ts";
 import { sourceOf } from "../../src/channels/source.ts";
 import { resolveOptions } from "../../src/config/resolve.ts";
 import { leaseSpanMs } from "../../src/election/lease.ts";
@@ -24,6 +24,9 @@ import { spawnChild } from "../support/processes/spawn-child.ts";
 import { useNatsServer } from "../support/use-server.ts";
 
 const server = useNatsServer();
+
+/** A node that stood still may have suspected the holder before, because it is late. */
+const isOfPresence = ({ cause }: SuspicionEvent): boolean => cause === "presence";
 
 describe("a node", () => {
   test("a term begins and ends with one object; a handover, its drain, its hooks and the next leader are published", async () => {
@@ -170,11 +173,11 @@ describe("a node", () => {
     const b = await startNode(server, { ...LONG, clusterId, nodeId: "b" });
     await b.until(() => b.node.epoch === 1);
     dead.child.kill("SIGKILL");
-    const suspicion = await suspicions.next();
-    expect(suspicion).toMatchObject({ of: "dead", cause: "presence", outcome: "closed" });
+    const suspicion = await suspicions.next(isOfPresence);
+    expect(suspicion).toMatchObject({ of: "dead", outcome: "closed" });
     const { vacancyMs } = await leaders.next(({ leader }) => leader?.nodeId === "b");
     expect(vacancyMs).toBeGreaterThanOrEqual(suspicion.durationMs);
-    expect(sourceOf(b.node)?.read().suspicions).toMatchObject({ closed: 1, alive: 0, unanswered: 0 });
+    expect(sourceOf(b.node)?.read().suspicions).toMatchObject({ closed: 1 });
   });
 
   test("a leader whose presence was deleted lives: the suspicion ends alive", async () => {
@@ -185,7 +188,7 @@ describe("a node", () => {
     await b.sees(a);
     const operator = await operatorOf(server, clusterId);
     await deletePresence(operator, await presenceIn(operator));
-    expect(await suspicions.next()).toMatchObject({ of: "a", cause: "presence", outcome: "alive" });
+    expect(await suspicions.next(isOfPresence)).toMatchObject({ of: "a", outcome: "alive" });
     expect(b.count("become-leader")).toBe(0);
   });
 
