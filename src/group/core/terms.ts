@@ -267,8 +267,9 @@ function dropCoordinator(group: GroupState, view: ResourceView): void {
   consider(group, view);
 }
 
-/** Begins the moves whose turn it is. */
+/** Begins the moves whose turn it is. While the session is suspended none does: it may be over, and then its terms are lost, not moved. */
 export function sendMoves(group: GroupState): void {
+  if (!isSessionHeld(group, group.now)) return;
   while (group.leavingTerms < group.config.maxMoves) {
     const view = takeFirst(group.moves);
     if (view === undefined) return;

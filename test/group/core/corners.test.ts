@@ -273,6 +273,18 @@ describe("stop", () => {
     expect(a.texts).toContain("STOPPED");
   });
 
+  test("a suspended session gives nothing up in order: it may be over", () => {
+    const a = new Solo(["r"], { crashDetection: "presence" }).live();
+    a.applied("coordinator", 2).applied("owner.r", 3);
+    a.send({ type: "disconnected" });
+    expect(a.texts).toContain("SUSPENDED");
+    a.connected({ serverId: "s", clientId: 2, presence: "p2" }).send({ type: "draining", draining: true });
+    expect(a.count("drain")).toBe(0);
+    a.applied("session.a", 4);
+    expect(a.texts).toContain("RESUMED");
+    expect(a.count("drain")).toBe(1);
+  });
+
   test("the connection is lost while it leaves", () => {
     const a = new Solo().live();
     a.applied("coordinator", 2).conflict("owner.r");
