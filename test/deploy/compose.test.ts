@@ -149,7 +149,9 @@ test.skipIf("missing" in loader)(
     for (const name of ["compose.yaml", "compose.two-regions.yaml"])
       expect(await loader.load("", [file(`supercluster/${name}`)])).toHaveProperty("services");
     // It refuses what Compose refuses: a dependency on a service that is not there.
-    expect(await loader.load("", [file("nats-cluster/compose.app.yaml")])).toMatch(/depends on undefined service "n[123]"/);
+    expect(await loader.load("", [file("nats-cluster/compose.app.yaml")])).toMatch(
+      /depends on undefined service "n[123]"/,
+    );
   },
 );
 
