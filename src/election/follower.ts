@@ -15,6 +15,7 @@ import {
 import { become, isInStretch } from "./leader.ts";
 import { observeOwnRelease } from "./observe.ts";
 import { expectationOf, holderIsGone, isMine, nextEpoch } from "./outlook.ts";
+import { isBound, roundTripMs } from "./silence.ts";
 import { type Instant, remainingMs } from "./time.ts";
 import type { ElectionState, SentWrite, WriteOutcome } from "./types.ts";
 import { sendRecord, sendRelease } from "./writes.ts";
@@ -109,9 +110,19 @@ function onAcquired(draft: Draft, sent: SentWrite, revision: number): void {
   draft.retry.failures = 0;
   // Something newer than our write was seen: it has already been replaced.
   const replaced = revision < draft.lease.newestRevision;
-  if (!replaced && mayAdopt(draft, sent)) return become(draft, sent, revision);
+  if (!replaced && isRecent(draft, sent) && mayAdopt(draft, sent)) return become(draft, sent, revision);
   abandonCampaign(draft);
   draft.reads.due = true;
+}
+
+/**
+ * Does the ack of this write, which has come now, prove that the connection is open? With a presence one that has waited in the socket does not:
+ * others may have found the connection closed since, and lead. A read decides then.
+ */
+function isRecent(draft: Draft, { sentAt }: SentWrite): boolean {
+  const { crashDetection, silenceMs } = draft.config;
+  if (crashDetection !== "presence") return true;
+  return draft.now.mono - sentAt.mono < roundTripMs(isBound(draft) ? silenceMs : 0);
 }
 
 /** A write of ours turned out to be applied: may a term begin on it? */

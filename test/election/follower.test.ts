@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { Effect } from "../../src/election/types.ts";
-import { deleted, garbage, record, released, Solo } from "./play/solo.ts";
+import { connection, deleted, garbage, record, released, Solo } from "./play/solo.ts";
 
 function writes(play: Solo): Extract<Effect, { type: "write" }>[] {
   return play.effects.filter((effect) => effect.type === "write");
@@ -16,6 +16,16 @@ describe("a campaign", () => {
     expect(play.effectTypes).not.toContain("become-leader");
     expect(play.effectTypes).toContain("read");
     expect(play.state.lease.newestRevision).toBe(2);
+  });
+
+  test("with a presence begins no term on an ack that is older than a round trip counts, but on the read that follows", () => {
+    const options = { crashDetection: "presence", requestTimeoutMs: 5_000 } as const;
+    const campaigning = (): Solo => new Solo("", options).opened().connected(connection(1, true)).reads(null);
+    expect(campaigning().at(999).applied(1).effectTypes).toContain("become-leader");
+    const play = campaigning().at(1_000).applied(1);
+    expect(play.effectTypes).not.toContain("become-leader");
+    expect(play.effectTypes).toContain("read");
+    expect(play.reads(play.own(1, 1, 1)).effectTypes).toContain("become-leader");
   });
 
   test("ends when the bucket was replaced, even if its write is applied", () => {

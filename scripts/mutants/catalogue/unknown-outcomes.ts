@@ -45,6 +45,12 @@ export const unknownOutcomeMutants: readonly Mutant[] = [
     recipe: "overtaken releases",
   },
   {
+    name: "an ack that has waited in the socket begins a term",
+    file: "src/election/follower.js",
+    from: "!replaced && isRecent(draft, sent) && mayAdopt(draft, sent)",
+    to: "!replaced && mayAdopt(draft, sent)",
+  },
+  {
     name: "a lost term's renewals may begin another one",
     file: "src/election/leader.js",
     from: 'draft.writes.unsettled = []; draft.reads.due = reason === "expired" || draft.reads.due;',
