@@ -9,6 +9,7 @@ import { findNatsServer, startNatsCluster } from "../../src/testing.ts";
 import { atEnd } from "../support/at-end.ts";
 import { api, connection, OLD_VERSIONS, serverOf, termOf } from "../support/fencing/terms-and-servers.ts";
 import { freshId } from "../support/fresh-id.ts";
+import { START_MS } from "../support/patience.ts";
 
 for (const version of OLD_VERSIONS) {
   const found = await serverOf(version);
@@ -65,7 +66,7 @@ describe("in a cluster", () => {
   test("an old server that holds the stream is refused by name, even if the server of the connection is new", async () => {
     const [newer, older] = await Promise.all([findNatsServer(), findNatsServer({ version: "2.10.29" })]);
     const binary = await mixedBinary(newer.path, older.path);
-    const cluster = await startNatsCluster({ binary });
+    const cluster = await startNatsCluster({ binary, startTimeoutMs: START_MS });
     atEnd(() => cluster.dispose());
     const [first, , third] = cluster.servers;
     if (first === undefined || third === undefined) throw new Error("no servers");

@@ -122,7 +122,7 @@ describe("a connection that cannot be established", () => {
 
   test("because of the credentials: fails on a cluster, too, whose servers announce each other", async () => {
     const config = 'authorization { user: alice, password: "right" }';
-    const cluster = await startNatsCluster({ size: 2, jetstream: false, config });
+    const cluster = await startNatsCluster({ size: 2, jetstream: false, config, startTimeoutMs: START_MS });
     atEnd(() => cluster.dispose());
     for (const servers of [cluster.urls, cluster.urls.slice(1)]) {
       const error = await refusal({ servers, user: "alice", pass: "wr0ng" });

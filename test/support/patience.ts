@@ -5,7 +5,7 @@
  */
 export const PATIENCE_MS = 15_000;
 
-/** How long a test waits for a process to start. Nothing else happens before that, so it can be long. */
+/** How long a test waits for a process or a cluster of servers to start. Nothing else happens before that, so it can be long. */
 export const START_MS = 60_000;
 
 /** A lease that does not expire within `PATIENCE_MS`: after the last renewal at least 20 s are left. */

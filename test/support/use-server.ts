@@ -8,15 +8,16 @@ import {
   startNatsCluster,
   startNatsServer,
 } from "../../src/testing.ts";
+import { START_MS } from "./patience.ts";
 
 /** Starts before the first test and is disposed of after the last one. Not usable before that. */
 export function useNatsServer(options?: NatsServerOptions): NatsServer {
-  return useForAll(() => startNatsServer(options));
+  return useForAll(() => startNatsServer({ startTimeoutMs: START_MS, ...options }));
 }
 
 /** As `useNatsServer`, for a cluster. */
 export function useNatsCluster(options?: NatsClusterOptions): NatsCluster {
-  return useForAll(() => startNatsCluster(options));
+  return useForAll(() => startNatsCluster({ startTimeoutMs: START_MS, ...options }));
 }
 
 /** Stands for what `start` resolves with: started before the first test, disposed of after the last one. */

@@ -4,11 +4,13 @@ import { expect, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
 import { openServers, startNatsCluster } from "../../src/testing.ts";
 import { atEnd } from "../support/at-end.ts";
+import { START_MS } from "../support/patience.ts";
 import { testVersion } from "../support/testing/fake-servers.ts";
 
 test("three servers form a cluster that accepts replicated streams at once and survives the stop of one", async () => {
   const cluster = await startNatsCluster({
     ...testVersion,
+    startTimeoutMs: START_MS,
     config: (index) => `server_tags: [member-${index}]`,
   });
   atEnd(async () => cluster.dispose());
