@@ -257,8 +257,9 @@ test("a member that is cut off: the other suspects it and takes its resources; i
   proxy.refuse(true);
   proxy.cut();
   expect(await suspended.next()).toMatchObject({ source: sourceOf(a), cause: "connection" });
-  const suspicion = await suspicions.next(({ outcome }) => outcome !== "alive");
-  expect(suspicion).toMatchObject({ source: sourceOf(b), of: "a", cause: "presence", outcome: "closed" });
+  // Others may have come before: of a member that is late, by one that stood still.
+  const suspicion = await suspicions.next(({ outcome }) => outcome === "closed");
+  expect(suspicion).toMatchObject({ source: sourceOf(b), of: "a", cause: "presence" });
   await moves.events.until((items) => items.filter(({ kind }) => kind === "claim").length === 4);
   expect(sourceOf(b)?.read()).toMatchObject({ owned: 2, suspicions: { closed: 1 } });
   proxy.refuse(false);

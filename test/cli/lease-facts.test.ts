@@ -47,11 +47,11 @@ test("of a leader, of a follower that has suspected one, and of a term that was 
   const text = (await cli(["status", ...where])).stdout;
   expect(text).toMatch(new RegExp(`^Server: +${server.name}$`, "m"));
   expect(text).toMatch(
-    /^Health: +least margin \d\.\d s, beat [\d.]+ ms, 0 suspensions, suspicions: 1 closed$/m,
+    /^Health: +least margin \d\.\d s, beat [\d.]+ ms, \d suspensions?, suspicions: 1 closed/m,
   );
   const table = (await cli(["nodes", ...where])).stdout;
   expect(table).toMatch(
-    new RegExp(`^b +leader .* [\\d.]+ ms +\\d\\.\\d s +0 +1 closed +${server.name} +`, "m"),
+    new RegExp(`^b +leader .* [\\d.]+ ms +\\d\\.\\d s +\\d +1 closed.* ${server.name} +`, "m"),
   );
 
   // A renewal, whose margin the end of the term reports.
