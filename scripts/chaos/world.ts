@@ -208,7 +208,7 @@ class ClusterWorld implements World<WorldReport> {
     );
   }
 
-  /** For `--keep`. */
+  /** Beside the recordings, which a run that is not sound keeps. */
   #keepServerLogs(): void {
     for (const server of this.#servers.all)
       writeFileSync(join(this.#options.folder, `${server.name}.log`), `${server.logs().join("\n")}\n`);

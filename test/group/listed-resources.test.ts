@@ -1,8 +1,9 @@
 /** A resource that no member lists any more is no resource without an owner. */
 import { expect, test } from "vitest";
 import { listHash } from "../../src/group/core/hash.ts";
-import type { Authorship, GroupEntry, GroupKey, GroupRecord } from "../../src/group/core/types.ts";
+import type { GroupEntry, GroupKey, GroupRecord } from "../../src/group/core/types.ts";
 import { groupView } from "../../src/manager/group-view.ts";
+import { author } from "../support/group/author.ts";
 
 /** Members with these lists, or these hashes of one, and released keys of these resources. */
 function view(lists: Readonly<Record<string, readonly string[] | string>>, released: readonly string[]) {
@@ -32,14 +33,6 @@ function view(lists: Readonly<Record<string, readonly string[] | string>>, relea
   expect(found.unowned).toBe(found.resources.length);
   return found.resources.map(({ resource }) => resource);
 }
-
-const author = (memberId: string): Authorship => ({
-  memberId,
-  incarnation: "i",
-  nonce: 1,
-  generation: "g",
-  above: 0,
-});
 
 test("a number of partitions that was reduced leaves out the others, also while listed ones have no owner", () => {
   expect(view({ a: ["0", "1"] }, ["0", "1", "2", "3"])).toEqual(["0", "1"]);

@@ -2,18 +2,12 @@
 import { expect, test } from "vitest";
 import { groupHistoryTable } from "../../src/cli/render/group-history-table.ts";
 import { showLine } from "../../src/cli/render/text.ts";
-import type { Authorship, GroupEntry, GroupKey, GroupRecord } from "../../src/group/core/types.ts";
+import type { GroupEntry, GroupKey, GroupRecord } from "../../src/group/core/types.ts";
 import type { GroupContent } from "../../src/manager/group-client.ts";
 import { groupChanges } from "../../src/manager/group-history.ts";
 import { groupView } from "../../src/manager/group-view.ts";
+import { author } from "../support/group/author.ts";
 
-const author = (memberId: string): Authorship => ({
-  memberId,
-  incarnation: "i",
-  nonce: 1,
-  generation: "g",
-  above: 0,
-});
 const session = (memberId: string, number: number | null): GroupRecord => ({
   ...author(memberId),
   kind: "session",

@@ -4,10 +4,11 @@
  * servers have lost them. A message of another that comes while the write is in flight was forged if the write is applied at its revision.
  * The ack shows that, with no read. Answers do not: a server that leads no more answers for some seconds, and is behind.
  */
+import { isUnproven } from "./knowing.ts";
 import { bulkReadBy } from "./requests.ts";
 import { forgetOwnerMessage } from "./resources.ts";
 import { forgetSessionMessage } from "./sessions.ts";
-import type { GroupState, SentWrite } from "./state.ts";
+import type { GroupState, ResourceView, SentWrite, SessionView } from "./state.ts";
 import { endRefuted } from "./terms.ts";
 
 /** An own write was applied at this revision. */
@@ -38,9 +39,6 @@ function forgetMessages(group: GroupState, from: number): void {
   }
 }
 
-function isShownByMessage(
-  { revision, provenRevision }: { readonly revision: number; readonly provenRevision: number },
-  from: number,
-): boolean {
-  return revision >= from && revision > provenRevision;
+function isShownByMessage(view: ResourceView | SessionView, from: number): boolean {
+  return view.revision >= from && isUnproven(view);
 }

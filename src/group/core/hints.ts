@@ -47,6 +47,7 @@ function isKnown(group: GroupState, entry: GroupEntry): boolean {
 export function hintDelayMs(group: GroupState): number {
   const { knowing, now } = group;
   const { hints } = knowing;
+  if (hints.size === 0) return NEVER;
   const isDue = hints.size > MAX_HINTS || [...hints.values()].some(({ key }) => !isBeingRead(group, key));
   return isDue ? knowing.hintsFromMono - now.mono : NEVER;
 }
@@ -55,7 +56,7 @@ export function hintDelayMs(group: GroupState): number {
 export function attendHints(group: GroupState): void {
   const { knowing, now, config } = group;
   const { hints } = knowing;
-  if (hints.size === 0 || hintDelayMs(group) > 0) return;
+  if (hintDelayMs(group) > 0) return;
   if (hints.size > MAX_HINTS) {
     hints.clear();
     knowing.hintsFromMono = now.mono + config.leaseTtlMs;

@@ -306,7 +306,7 @@ function takeInAnswer(group: GroupState, entry: GroupEntry, upTo: number): void 
 }
 
 /** Has only a message shown what is known? If an answer that has come so far shows something else, the message was forged. */
-function isUnproven({ revision, provenRevision }: ResourceView | SessionView): boolean {
+export function isUnproven({ revision, provenRevision }: ResourceView | SessionView): boolean {
   return revision > provenRevision;
 }
 
