@@ -26,6 +26,8 @@ export interface PrometheusMetrics {
    * @param accept - The header `Accept` of the request: OpenMetrics if it names `application/openmetrics-text`, else Prometheus text.
    */
   text(accept?: string): Promise<MetricsText>;
+  /** Ends the observation of the nodes and members that `prometheusMetrics()` was called with. Idempotent. */
+  close(): void;
 }
 
 /**
@@ -43,12 +45,15 @@ export function prometheusMetrics(...owners: readonly object[]): PrometheusMetri
   const plain = new PromSink(Registry.PROMETHEUS_CONTENT_TYPE);
   const open = new PromSink(Registry.OPENMETRICS_CONTENT_TYPE);
   const recorder = new Recorder(new Both(plain, open));
-  for (const owner of owners) recorder.observe(owner);
+  const ends = owners.map((owner) => recorder.observe(owner));
   return {
     observe: (owner) => recorder.observe(owner),
     text: (accept = "") => {
       const sink = accept.includes("application/openmetrics-text") ? open : plain;
       return sink.text(recorder.readings());
+    },
+    close: () => {
+      for (const end of ends) end();
     },
   };
 }

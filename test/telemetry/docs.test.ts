@@ -31,6 +31,7 @@ test("metrics for Prometheus from a server of the application", async () => {
 
   atEnd(() => node.stop());
   atEnd(() => server.close());
+  atEnd(() => metrics.close());
   await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
   await node.campaign();

@@ -164,7 +164,8 @@ function observed(node: NodeFacts, member: GroupFacts) {
   const { meter, collect } = metering();
   const ends = [a, b].map((owner) => instrument(owner, { meter, tracer: null }));
   for (const end of ends) atEnd(end);
-  const metrics = prometheusMetrics(a, b);
+  const metrics = prometheusMetrics();
+  for (const owner of [a, b]) atEnd(metrics.observe(owner));
   const gauges = instruments.filter(([, { kind }]) => kind === "gauge").map(([name]) => name);
   const scraped = async (): Promise<Record<string, number>> => {
     const samples = samplesIn((await metrics.text()).body);

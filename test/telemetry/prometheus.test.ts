@@ -55,6 +55,7 @@ test("before its start a node has every series, with 0", async () => {
 test("both formats are valid, also when they are asked for in turn", async () => {
   const a = await startLeader(server, { ...CALM, clusterId: freshId(), nodeId: "a" });
   const metrics = prometheusMetrics(a.node);
+  atEnd(() => metrics.close());
   const plain = await metrics.text("*/*");
   const open = await metrics.text("application/openmetrics-text;version=1.0.0;q=0.5,text/plain");
   expect(plain.contentType).toMatch(/^text\/plain; version=0\.0\.4/);
@@ -271,7 +272,7 @@ test("a node that is made again counts a change if the leader is another one tha
   const metrics = prometheusMetrics();
   const run = async (epoch: number): Promise<number> => {
     const b = makeNode(server, { ...CALM, clusterId, nodeId: "b", observer: true });
-    metrics.observe(b.node);
+    atEnd(metrics.observe(b.node));
     await b.start();
     await b.until(() => b.node.leader?.epoch === epoch);
     await b.node.stop();
