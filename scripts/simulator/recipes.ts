@@ -27,7 +27,8 @@ export type RecipeName =
   | "overtaken releases"
   | "lost history"
   | "stale reads of a replaced leader"
-  | "late deletions";
+  | "late deletions"
+  | "a bucket deleted over an ended holder";
 
 export const recipes: Readonly<Record<RecipeName, Recipe>> = {
   /** A node learns what replaced its acquiring write before it receives the ack. */
@@ -71,6 +72,16 @@ export const recipes: Readonly<Record<RecipeName, Recipe>> = {
       { name: "only follow", host: "one", afterMs: [800, 1_300] },
       { name: "late write", host: "one", afterMs: [0, 200] },
       { name: "late write", host: "one", afterMs: [50, 200] },
+    ],
+  },
+  /** A node learns that the holder's connection has ended, but not that the holder is back, because the bucket is deleted. */
+  "a bucket deleted over an ended holder": {
+    nodes: [2, 3],
+    crashDetection: ["presence"],
+    steps: [
+      { name: "latency", host: "other", afterMs: [0, 0] },
+      { name: "disconnected", host: "one", afterMs: [0, 500] },
+      { name: "bucket deleted", host: "other", afterMs: [300, 1_500] },
     ],
   },
 };

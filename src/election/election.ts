@@ -59,7 +59,7 @@
  *
  * NOT GUARANTEED: that work already handed to another system stops in time (use the epoch as a fencing token); that there is a
  * leader while no quorum of NATS can be reached; anything after an operator writes or deletes the key, except that the other nodes
- * wait W from then on, as far as they knew the lease.
+ * wait W from then on if they knew the lease, or if the stream shows that it has stored something since they knew it.
  *
  * WHAT IS BELIEVED. Only an ack, or an answer of the stream leader to a read, changes what is known of the lease, its epoch and its
  * revision. A watched message can be forged by any client of the account. It causes a read, and may keep a leader from losing its term to

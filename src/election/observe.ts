@@ -4,7 +4,7 @@ import { abandonCampaign, type Draft, termOf, warn } from "./draft.ts";
 import { takeoverWaitMs } from "./lease.ts";
 import { isMine, isMyWrite, namesClosedBinding } from "./outlook.ts";
 import { contradictsView, isStale, shownRevision } from "./trust.ts";
-import type { LeaseEntry, LeaseRecord, Snapshot } from "./types.ts";
+import type { LeaseEntry, LeaseRecord, Snapshot, View } from "./types.ts";
 
 /** Takes in the message on the key. A message that is not newer than what was seen changes nothing. */
 function observe(draft: Draft, entry: LeaseEntry): void {
@@ -75,7 +75,7 @@ function observeRecord(draft: Draft, revision: number, record: LeaseRecord): voi
     draft.candidacy.cooldownUntilMono = Number.NEGATIVE_INFINITY;
     // A renewal that was under way when its sender's connection closed entitles the sender to nothing (`suspend`).
     if (namesClosedBinding(draft, record)) draft.holder.takeoverWait = null;
-    else wait(draft, takeoverWaitMs(draft.config.leaseTtlMs, record.ttlMs, draft.bucket.maxAgeMs));
+    else wait(draft, waitFor(draft, record));
   }
   draft.lease.view = { kind: "occupied", revision, record };
   draft.lease.highestEpoch = Math.max(highestEpoch, record.epoch);
@@ -99,8 +99,7 @@ function warnOfDuplicate(draft: Draft, record: LeaseRecord): void {
 /** The holder whose record was overwritten may still count on its own TTL. */
 function observeGarbage(draft: Draft, revision: number, reason: string): void {
   const { takeoverWait } = draft.holder;
-  const ownWaitMs = takeoverWaitMs(draft.config.leaseTtlMs, undefined, draft.bucket.maxAgeMs);
-  const waitMs = Math.max(ownWaitMs, takeoverWait?.waitMs ?? 0);
+  const waitMs = Math.max(waitFor(draft, null), takeoverWait?.waitMs ?? 0);
   warn(
     draft,
     "GARBAGE_RECORD",
@@ -115,16 +114,20 @@ function observeGarbage(draft: Draft, revision: number, reason: string): void {
 /**
  * The key was deleted without a release. A go-cluster node steps down like that. Otherwise an operator or a faulty peer deleted
  * it, and the holder may still count on its lease; its last renewal was applied before the deletion, so the full wait from now
- * covers it.
+ * covers it. That holds without an earlier wait, too, if the stream has grown: what was deleted is then not what was seen.
  */
 function observeVacancy(draft: Draft, revision: number, lastSequence: number): void {
   const { view } = draft.lease;
   const { takeoverWait } = draft.holder;
-  const overGoRecord =
-    view.kind === "occupied" && view.record !== null && view.record.incarnation === undefined;
+  const record = view.kind === "occupied" ? view.record : null;
+  const overGoRecord = record !== null && record.incarnation === undefined;
   const expired = revision === 0 && draft.bucket.maxAgeMs > 0;
+  const mayBeHeld =
+    takeoverWait === null
+      ? isUnseen(view, revision > 0 ? revision - 1 : lastSequence)
+      : view.kind !== "vacant";
   if (revision > 0 && overGoRecord) draft.holder.takeoverWait = null;
-  else if (takeoverWait !== null && !expired && view.kind !== "vacant") wait(draft, takeoverWait.waitMs);
+  else if (mayBeHeld && !expired) wait(draft, takeoverWait?.waitMs ?? waitFor(draft, record));
   draft.lease.view = {
     kind: "vacant",
     revision,
@@ -133,6 +136,20 @@ function observeVacancy(draft: Draft, revision: number, lastSequence: number): v
     since: draft.now,
     successor: undefined,
   };
+}
+
+/** Is the message with this sequence newer than what was seen? False for a node that has seen nothing. */
+function isUnseen(view: View, sequence: number): boolean {
+  switch (view.kind) {
+    case "unknown":
+      return false;
+    case "vacant":
+      return sequence > Math.max(view.revision, view.lastSequence);
+    case "occupied":
+      return sequence > view.revision;
+    default:
+      return view satisfies never;
+  }
 }
 
 /** Our deletion of our own lease was applied. */
@@ -148,6 +165,10 @@ export function observeOwnRelease(draft: Draft, revision: number, successor: str
     since: draft.now,
     successor,
   };
+}
+
+function waitFor({ config, bucket }: Draft, record: LeaseRecord | null): number {
+  return takeoverWaitMs(config.leaseTtlMs, record?.ttlMs, bucket.maxAgeMs);
 }
 
 /** Starts the takeover wait, or starts it again. */
@@ -176,10 +197,14 @@ export function observeSnapshot(draft: Draft, snapshot: Snapshot): boolean {
   return true;
 }
 
-/** Another bucket has the same name: its revisions start again, epochs must not. */
+/**
+ * Another bucket has the same name: its revisions start again, epochs must not. A holder that was seen may still count on its lease,
+ * also one that has ended: its node may have renewed on another connection, or another node may lead.
+ */
 export function observeRecreation(draft: Draft, generation: string): void {
   const { generation: before } = draft.bucket;
   const { takeoverWait } = draft.holder;
+  const { view } = draft.lease;
   warn(
     draft,
     "BUCKET_RECREATED",
@@ -194,4 +219,6 @@ export function observeRecreation(draft: Draft, generation: string): void {
   draft.writes.unsettled = [];
   if (draft.role.name === "campaigning") abandonCampaign(draft);
   if (takeoverWait !== null) wait(draft, takeoverWait.waitMs);
+  if (takeoverWait === null && view.kind === "occupied" && !isMine(draft, view.record))
+    wait(draft, waitFor(draft, view.record));
 }

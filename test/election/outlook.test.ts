@@ -143,6 +143,42 @@ describe("the takeover wait after the key was deleted", () => {
     expect(new Solo("").opened().connected().reads(deleted(8)).effectTypes).toContain("write");
   });
 
+  describe("of a holder whose connection is confirmed closed", () => {
+    const gone = (): Solo => {
+      const play = new Solo("", { crashDetection: "presence" }).opened().connected(connection(1, true));
+      play.reads(record(7, "b", 3, { session: connection(9, true), ttlMs: 12_000 }));
+      play.at(1_000).answered({ kind: "closed" });
+      expect(play.state.holder.takeoverWait).toBeNull();
+      return play.conflict();
+    };
+
+    test("is none if what was deleted is what was seen", () => {
+      expect(gone().reads(null, 7).state.holder.takeoverWait).toBeNull();
+      expect(gone().reads(deleted(8)).state.holder.takeoverWait).toBeNull();
+    });
+
+    test("is the full one if the holder may have renewed on another connection", () => {
+      for (const entry of [null, deleted(9)]) {
+        const play = gone();
+        const { mono } = play.now;
+        play.reads(entry, 8).untilAnswering(60_000, entry);
+        expect(play.now.mono).toBe(mono + 12_000);
+      }
+    });
+
+    test("is the full one in the next bucket", () => {
+      expect(gone().reads(null, 0, "generation-2").state.holder.takeoverWait).toMatchObject({
+        waitMs: 12_000,
+      });
+    });
+  });
+
+  test("counts from a released lease that others have taken since, unseen", () => {
+    const free = (): Solo => new Solo("", { competes: false }).opened().connected().reads(released(7, 3));
+    expect(free().reads(null, 7).state.holder.takeoverWait).toBeNull();
+    expect(free().reads(null, 8).state.holder.takeoverWait).toMatchObject({ waitMs: 10_000 });
+  });
+
   test("counts from the last record when the bucket's max-age expired it", () => {
     const play = new Solo("")
       .opened("generation-1", 10_000)

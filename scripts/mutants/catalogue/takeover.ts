@@ -40,8 +40,21 @@ export const takeoverMutants: readonly Mutant[] = [
   {
     name: "no takeover wait after the record vanished",
     file: "src/election/observe.js",
-    from: 'else if (takeoverWait !== null && !expired && view.kind !== "vacant") wait(draft, takeoverWait.waitMs);',
+    from: "else if (mayBeHeld && !expired) wait(draft, takeoverWait?.waitMs ?? waitFor(draft, record));",
     to: "else draft.holder.takeoverWait = null;",
+  },
+  {
+    name: "no takeover wait after what vanished unseen",
+    file: "src/election/observe.js",
+    from: "takeoverWait === null ? isUnseen(view, revision > 0 ? revision - 1 : lastSequence) :",
+    to: "takeoverWait === null ? false :",
+  },
+  {
+    name: "no takeover wait in a bucket that was recreated over an ended holder",
+    recipe: "a bucket deleted over an ended holder",
+    file: "src/election/observe.js",
+    from: 'if (takeoverWait === null && view.kind === "occupied" && !isMine(draft, view.record))',
+    to: "if (false)",
   },
   {
     name: "no takeover wait in a recreated bucket",
@@ -52,8 +65,8 @@ export const takeoverMutants: readonly Mutant[] = [
   {
     name: "no takeover wait after a renewal",
     file: "src/election/observe.js",
-    from: "else wait(draft, takeoverWaitMs(draft.config.leaseTtlMs, record.ttlMs, draft.bucket.maxAgeMs));",
-    to: "else if (view.kind === 'unknown') wait(draft, takeoverWaitMs(draft.config.leaseTtlMs, record.ttlMs, draft.bucket.maxAgeMs));",
+    from: "else wait(draft, waitFor(draft, record));",
+    to: "else if (view.kind === 'unknown') wait(draft, waitFor(draft, record));",
   },
   {
     name: "no takeover wait for garbage",

@@ -2,15 +2,16 @@
  * Operators who take the lease away from a live leader. Two leaders are then documented, but only within the bounds that
  * are checked here.
  */
-import type { LeaseEntry } from "../../../src/election/types.ts";
+import type { LeaseEntry, View } from "../../../src/election/types.ts";
 import type { Process } from "../host.ts";
 
 /**
- * `deleted`: the lease is replaced by a delete marker. `vanished`: it is removed without a marker. `aged`: the same in a
- * bucket with max-age, where it is indistinguishable from an expiry, so no node has to wait for the holder. `garbage`: it is
- * overwritten with something that is not a record. `forged`: it is overwritten with a record of no node.
+ * `deleted`: the lease is replaced by a delete marker. `purged`: it is removed without a marker. `aged`: the same in a
+ * bucket with max-age, where it is indistinguishable from an expiry, so no node has to wait for the holder. `lost`: the bucket has
+ * lost its newest messages; `recreated`: it is deleted. `garbage`: it is overwritten with something that is not a record. `forged`: it is
+ * overwritten with a record of no node.
  */
-export type InterventionKind = "deleted" | "vanished" | "aged" | "garbage" | "forged";
+export type InterventionKind = "deleted" | "purged" | "aged" | "lost" | "recreated" | "garbage" | "forged";
 
 interface Intervention {
   readonly kind: InterventionKind;
@@ -33,7 +34,8 @@ export class Interventions {
     for (const leader of processes) {
       const epoch = termOf(leader, entry);
       if (!leader.alive || epoch === null) continue;
-      const informed = new Set(processes.filter((process) => knows(process, leader, epoch, kind)));
+      const newest = entry?.revision ?? 0;
+      const informed = new Set(processes.filter((process) => knows(process, leader, epoch, kind, newest)));
       this.#all.push({ kind, leader, epoch, informed, overtaken: false });
     }
   }
@@ -80,10 +82,24 @@ function termOf({ driver, incarnation }: Process, entry: LeaseEntry | null): num
   return entry?.kind === "record" && entry.record.incarnation === incarnation ? entry.record.epoch : null;
 }
 
-function knows({ driver }: Process, leader: Process, epoch: number, kind: InterventionKind): boolean {
+function knows(
+  { driver }: Process,
+  leader: Process,
+  epoch: number,
+  kind: InterventionKind,
+  newest: number,
+): boolean {
   const { view } = driver.state.lease;
   const { takeoverWait } = driver.state.holder;
-  if (takeoverWait === null || view.kind !== "occupied" || view.record?.incarnation !== leader.incarnation)
-    return false;
-  return view.record.epoch === epoch && kind !== "aged";
+  if (kind === "aged" || view.kind === "unknown") return false;
+  // It will find that the stream has grown beyond what it has seen.
+  if (takeoverWait === null && (kind === "deleted" || kind === "purged")) return newestSeen(view) < newest;
+  if (takeoverWait === null && kind !== "recreated") return false;
+  return (
+    view.kind === "occupied" && view.record?.incarnation === leader.incarnation && view.record.epoch === epoch
+  );
+}
+
+function newestSeen(view: Exclude<View, { kind: "unknown" }>): number {
+  return view.kind === "vacant" ? Math.max(view.revision, view.lastSequence) : view.revision;
 }

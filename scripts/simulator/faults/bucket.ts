@@ -15,7 +15,7 @@ export const bucketFaults: Readonly<Record<BucketFaultName, SimulatedFault>> = {
     log("the server's wall clock jumps 20 s ahead");
     // Native buckets have no max-age, so the server's clock has no effect.
     if (bucket.maxAgeMs === 0) return;
-    beforeIntervention(bucket.maxAgeMs > 0 ? "aged" : "vanished");
+    beforeIntervention("aged");
     bucket.expire();
     afterPurge();
   },
@@ -27,7 +27,7 @@ export const bucketFaults: Readonly<Record<BucketFaultName, SimulatedFault>> = {
   "stream purged": ({ bucket, beforeIntervention, afterPurge, random, time, quietFrom, log }, host) => {
     const purge = (): void => {
       log("an operator purges the stream");
-      beforeIntervention(bucket.maxAgeMs > 0 ? "aged" : "vanished");
+      beforeIntervention(bucket.maxAgeMs > 0 ? "aged" : "purged");
       bucket.expire();
       afterPurge();
     };
@@ -60,7 +60,7 @@ export const bucketFaults: Readonly<Record<BucketFaultName, SimulatedFault>> = {
     for (let lost = random.between(1, 4); lost > 0; lost -= 1) kept = storedBefore(bucket, kept) ?? kept;
     if (!bucket.exists || kept === null || kept === bucket.entry) return;
     log(`the server loses every message after revision ${kept.revision}`);
-    beforeIntervention("vanished");
+    beforeIntervention("lost");
     bucket.rollBackTo(kept.revision, kept);
     afterPurge();
   },
@@ -105,7 +105,7 @@ function afterSilence({ hosts, quietFrom, random, strike, time }: FaultContext, 
 /** Reads that returned an earlier state of the bucket end with it. */
 function deleteBucket({ bucket, beforeIntervention, hosts, log }: FaultContext, how: string): void {
   log(how);
-  beforeIntervention("vanished", true);
+  beforeIntervention("recreated", true);
   for (const { network } of hosts) network.staleSnapshot = null;
   bucket.delete();
 }
