@@ -131,6 +131,14 @@ describe.runIf(hasChromium)(`the page in Chromium${CHROMIUM_REASON}`, () => {
     await page.keyboard.press("/");
     await page.keyboard.type(second);
     await page.locator(`[data-cluster="${first}"]`).waitFor({ state: "detached" });
+    // The filter is that of the page on which it was typed.
+    await page.locator(`[data-cluster="${second}"]`).click();
+    await page.getByRole("region", { name: "Nodes" }).locator("tbody tr").waitFor();
+    expect(await page.locator("#filter").inputValue()).toBe("");
+    await page.keyboard.press("o");
+    await page.locator(`[data-cluster="${second}"]`).waitFor();
+    expect(await page.locator("#filter").inputValue()).toBe(second);
+    expect(await page.locator(`[data-cluster="${first}"]`).count()).toBe(0);
     await page.keyboard.press("Escape");
     await page.locator(`[data-cluster="${first}"]`).waitFor();
     await page.keyboard.press("Escape");

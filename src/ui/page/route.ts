@@ -1,5 +1,6 @@
 /** Which part of the page is shown: the fragment of the address. */
-import { type Signal, signal } from "@preact/signals";
+import { batch, type Signal, signal } from "@preact/signals";
+import { filter } from "./store.ts";
 
 export type Route =
   | { readonly page: "overview" }
@@ -8,8 +9,15 @@ export type Route =
 
 export const route: Signal<Route> = signal(routeOf(location.hash));
 
+/** Each page has its own: what finds a cluster would hide the nodes of it. */
+const filters = new Map<string | null, string>();
+
 addEventListener("hashchange", () => {
-  route.value = routeOf(location.hash);
+  filters.set(topicOf(route.value), filter.value);
+  batch(() => {
+    route.value = routeOf(location.hash);
+    filter.value = filters.get(topicOf(route.value)) ?? "";
+  });
 });
 
 function routeOf(hash: string): Route {
