@@ -4,7 +4,7 @@ import type { PlanMember, StoredPlan } from "../group/core/balance.ts";
 import { MAX_PLAN_BYTES } from "../group/plan/plan-codec.ts";
 import type { GroupContent, StoredEntry } from "./group-client.ts";
 import { endOf, groupSessions, type LossCause, numberOf, type SessionView } from "./group-sessions.ts";
-import { unlistedOf } from "./listed-resources.ts";
+import { unlistedSteps } from "./listed-resources.ts";
 import { inBatches, sorted } from "./slices.ts";
 
 /** Resources of one step: less than a millisecond. */
@@ -76,7 +76,7 @@ export interface GroupView {
   readonly plan: GroupPlanView | null;
   /** In order of their ids. */
   readonly members: readonly GroupMemberRow[];
-  /** By name; numbers in the order of their values. Without those that no member lists any more. */
+  /** In the order of `byName()`. Without those that no member lists any more. */
   readonly resources: readonly GroupResourceRow[];
   readonly owned: number;
   readonly moving: number;
@@ -105,7 +105,7 @@ export function* groupViewSteps(groupId: string, content: GroupContent): Generat
   const assignment = found?.plan.assignment ?? new Map<string, string>();
   const rows = yield* resourceRows(stored, sessions, assignment, content.now);
   const alive = [...sessions.values()].flatMap(({ record }) => record?.listHash ?? []);
-  const unlisted = unlistedOf(rows, new Set(alive));
+  const unlisted = yield* unlistedSteps(rows, new Set(alive));
   const resources = unlisted.size === 0 ? rows : rows.filter(({ resource }) => !unlisted.has(resource));
   const coordinator = coordinatorOf(stored, sessions);
   const owns = countBy(resources.flatMap(({ owner }) => owner ?? []));
@@ -272,10 +272,13 @@ export function countBy(names: Iterable<string>): ReadonlyMap<string, number> {
 
 const NUMBER = /^\d{1,15}$/;
 
-/** Partitions have numbers as names. */
+/** Partitions have numbers as names; they come first, in the order of their values. Equal only for equal names. */
 export function byName(a: string, b: string): number {
-  if (NUMBER.test(a) && NUMBER.test(b)) return Number(a) - Number(b);
-  return a < b ? -1 : 1;
+  const isNumber = NUMBER.test(a);
+  if (isNumber !== NUMBER.test(b)) return isNumber ? -1 : 1;
+  const difference = isNumber ? Number(a) - Number(b) : 0;
+  if (difference !== 0) return difference;
+  return a < b ? -1 : a > b ? 1 : 0;
 }
 
 export interface PlannedMove {

@@ -1,11 +1,13 @@
 /** What a change in a group's bucket costs the process that shows it, as counts, and that the page is what a whole read would show. */
 import { expect, test } from "vitest";
 import { balance } from "../../src/group/balance.ts";
+import { listHash } from "../../src/group/core/hash.ts";
 import type { Authorship, GroupKey, GroupRecord } from "../../src/group/core/types.ts";
 import type { GroupUpdate, StoredEntry } from "../../src/manager/group-client.ts";
 import { groupView, groupViewSteps } from "../../src/manager/group-view.ts";
 import { runSliced } from "../../src/manager/sliced-work.ts";
 import { sorted } from "../../src/manager/slices.ts";
+import { SeededRandom } from "../../src/testing/simulation/random.ts";
 import { groupCard } from "../../src/ui/model/group.ts";
 import { type GridChange, GroupModel } from "../../src/ui/model/group-model.ts";
 import { LIMITS } from "../../src/ui/model/limits.ts";
@@ -22,7 +24,7 @@ const author = (memberId: string): Authorship => ({
   generation: "c",
   above: 0,
 });
-const session = (memberId: string, number: number | null): GroupRecord => ({
+const session = (memberId: string, number: number | null, listed = "h"): GroupRecord => ({
   ...author(memberId),
   kind: "session",
   number,
@@ -30,7 +32,7 @@ const session = (memberId: string, number: number | null): GroupRecord => ({
   weight: 1,
   draining: false,
   refused: [],
-  listHash: "h",
+  listHash: listed,
 });
 const claim = (memberId: string, of: number): GroupRecord => ({
   ...author(memberId),
@@ -110,6 +112,16 @@ class Bench {
       .flatMap(([, cells]) => cells as GridCell[]);
   }
 
+  /** With members that are alive in place of their colours. */
+  #namedCells(): unknown[] {
+    const { view, tints } = this.model.state;
+    const alive = (view?.members ?? []).map(({ memberId }) => memberId);
+    const named = (tint: number) => alive.find((id) => tints.get(id) === tint) ?? null;
+    return this.cells().map(([resource, state, owner, epoch, target, ...rest]) => {
+      return [resource, state, named(owner), epoch, named(target), ...rest];
+    });
+  }
+
   /** What is shown is what a page shows that has read the whole bucket now. */
   expectAsRead(): void {
     const read = new Bench();
@@ -117,11 +129,14 @@ class Bench {
     read.#fresh = this.all;
     read.#revision = this.#revision;
     read.show();
-    expect(this.cells()).toEqual(read.cells());
-    // A page that was open before knows the colours of members that are gone.
+    // A page that was open before has other colours, and knows those of members that are gone.
+    expect(this.#namedCells()).toEqual(read.#namedCells());
     const cardOf = ({ state }: GroupModel): object => {
       const card = groupCard(state);
-      return { ...card, members: card.members.map((one) => (one.state === "gone" ? one.id : one)) };
+      return {
+        ...card,
+        members: card.members.map((one) => (one.state === "gone" ? one.id : { ...one, tint: 0 })),
+      };
     };
     expect(cardOf(this.model)).toEqual(cardOf(read.model));
     // And what the command line shows.
@@ -161,7 +176,7 @@ test("of 10 000 resources, one that changes costs the JSON of one chunk; a renew
   // No step visits more than some hundred resources.
   expect(steps).toBeGreaterThan((3 * 10_000) / GRID_CHUNK);
   bench.claim(resources[4_321] ?? "", "b", b);
-  expect(bench.show()).toBeLessThan(8);
+  expect(bench.show()).toBeLessThan(10);
   expect(bench.serialised).toEqual([Math.floor(4_321 / GRID_CHUNK)]);
   expect(bench.model.state.view).toMatchObject({ owned: 10_000, moving: 1, unowned: 0 });
   bench.write({ kind: "session", memberId: "a" }, session("a", a));
@@ -233,6 +248,97 @@ test("more resources than the grid shows are counted, and cost no cell", () => {
     owned: LIMITS.resourcesPerGroup + 1,
     gridLeftOut: expect.stringContaining("too many for the grid"),
   });
+});
+
+const numbers = (count: number): string[] => Array.from({ length: count }, (_, index) => String(index));
+
+test("a resource that no member lists any more is not shown, until one lists it again", () => {
+  const bench = new Bench();
+  const list = (count: number): void => {
+    const number = a ?? null;
+    bench.write({ kind: "session", memberId: "a" }, session("a", number, listHash(numbers(count))));
+  };
+  const a = bench.write({ kind: "session", memberId: "a" }, session("a", null, listHash(numbers(300))));
+  bench.plan("a", new Map(numbers(300).map((name) => [name, "a"])), ["a"]);
+  for (const name of numbers(300)) bench.claim(name, "a", a);
+  bench.show();
+  const released = numbers(300).slice(250);
+  const release = { ...author("a"), kind: "release", epoch: 9 } as const;
+  for (const resource of released) bench.write({ kind: "owner", resource }, release);
+  bench.show();
+  expect(bench.model.state.view).toMatchObject({ resources: 300, owned: 250, unowned: 50 });
+  // Its list is all that is new about the session.
+  list(250);
+  bench.show();
+  expect(bench.model.state.view).toMatchObject({ resources: 300, unowned: 50 });
+  bench.plan("a", new Map(numbers(250).map((name) => [name, "a"])), ["a"]);
+  bench.show();
+  expect(bench.model.state.view).toMatchObject({ resources: 250, owned: 250, unowned: 0 });
+  bench.expectAsRead();
+  list(260);
+  bench.show();
+  expect(bench.model.state.view).toMatchObject({ resources: 260, owned: 250, unowned: 10 });
+  bench.expectAsRead();
+  bench.claim("299", "a", a);
+  bench.show();
+  expect(bench.model.state.view).toMatchObject({ resources: 261, owned: 251, unowned: 10 });
+  bench.expectAsRead();
+});
+
+test("without those that no member lists, resources that were too many fit the grid", () => {
+  const bench = new Bench();
+  const count = LIMITS.resourcesPerGroup + 1;
+  const hash = listHash(numbers(count - 1));
+  const a = bench.write({ kind: "session", memberId: "a" }, session("a", null, hash));
+  for (const name of numbers(count)) bench.claim(name, "a", a);
+  bench.show();
+  expect(bench.cells()).toEqual([]);
+  const resource = String(count - 1);
+  bench.write({ kind: "owner", resource }, { ...author("a"), kind: "release", epoch: 9 });
+  const steps = bench.show();
+  expect(steps).toBeGreaterThan((3 * count) / GRID_CHUNK);
+  bench.expectAsRead();
+  expect(bench.cells()).toHaveLength(LIMITS.resourcesPerGroup);
+  bench.claim(resource, "a", a);
+  bench.show();
+  expect(bench.cells()).toEqual([]);
+});
+
+test.each([1, 2, 3, 4, 5, 6])("after any changes the page is what a whole read shows: seed %i", (seed) => {
+  const random = new SeededRandom(seed);
+  const bench = new Bench();
+  const resources = [...numbers(12), "x", "y", "01"];
+  const lists = [numbers(4), numbers(9), ["x"], ["x", "y"], ["0", "x"], []];
+  const sessions = new Map<string, number>();
+  const seen = new Set<number>();
+  for (let change = 0; change < 150; change += 1) {
+    const member = random.pick(["a", "b"]);
+    const number = sessions.get(member);
+    const resource = random.pick(resources);
+    const what = random.pick(["list", "claim", "release", "release", "delete", "plan", "end"] as const);
+    if (what === "list") {
+      const hash = listHash(random.pick(lists));
+      const at = bench.write({ kind: "session", memberId: member }, session(member, number ?? null, hash));
+      if (number === undefined) sessions.set(member, at);
+    } else if (what === "claim" && number !== undefined) bench.claim(resource, member, number);
+    else if (what === "release") {
+      bench.write({ kind: "owner", resource }, { ...author(member), kind: "release", epoch: change });
+    } else if (what === "delete") bench.write({ kind: "owner", resource }, null);
+    else if (what === "plan") {
+      bench.plan(member, new Map(random.pick(lists).map((name) => [name, member])), [member]);
+    } else if (what === "end" && number !== undefined && random.chance(0.3)) {
+      const end = { kind: "session-end", of: member, number, reason: "closed" } as const;
+      bench.write({ kind: "session", memberId: member }, { ...author(member), ...end });
+      sessions.delete(member);
+    }
+    if (random.chance(0.3)) continue;
+    bench.show();
+    bench.expectAsRead();
+    const keys = [...bench.all.keys()].filter((key) => key.includes("owner")).length;
+    seen.add(keys - (bench.model.state.view?.resources ?? 0));
+  }
+  // Several were left out at times.
+  expect(Math.max(...seen)).toBeGreaterThan(2);
 });
 
 test("sorts as Array.sort() does, equal items in their order", () => {

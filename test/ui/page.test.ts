@@ -111,6 +111,28 @@ describe.runIf(hasChromium)(`the page in Chromium${CHROMIUM_REASON}`, () => {
     }
   });
 
+  test("leaves out what no member of a group lists any more: nothing needs an owner", async () => {
+    const group = new RealGroup(server.url, { resources: 8 });
+    const wide = await group.start("wide");
+    await group.untilShares({ wide: 8 });
+    const { url } = await servePage(server.url);
+    const page = await openPage(browser, `${url}#/group/${group.groupId}`);
+    const facts = page.locator("dl").first();
+    await facts.filter({ hasText: /^Resources8Owned8Moving0Unowned0C/ }).waitFor();
+    await wide.stop();
+    // Without a member, no list is known.
+    await facts.filter({ hasText: /^Resources8Owned0Moving0Unowned8C/ }).waitFor();
+    await group.start("narrow", { resources: 5 });
+    await facts.filter({ hasText: /^Resources5Owned5Moving0Unowned0C/ }).waitFor();
+    await page.locator("#filter").fill("7");
+    await text(page, ".matches li", "No resource matches.");
+    await page.locator("#filter").fill("4");
+    await text(page, ".matches li", /^4/);
+    await page.goto(`${url}#/`);
+    await text(page, `[data-group="${group.groupId}"]`, "5 resources");
+    expect(await page.locator(`[data-group="${group.groupId}"]`).innerText()).not.toContain("unowned");
+  });
+
   test("is used by the keyboard: help, filter, cards, grid, pause, theme", async () => {
     const [first, second] = [freshId("k1"), freshId("k2")];
     const leader = await startLeader(server, { clusterId: first, nodeId: "a", cooldownMs: 0, ...LONG });

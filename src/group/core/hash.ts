@@ -11,15 +11,36 @@ export function hash32(text: string, seed = 0): number {
 
 /** Of a list of resources; the order does not matter. */
 export function listHash(names: Iterable<string>): string {
-  let one = 0;
-  let other = 0;
-  let count = 0;
-  for (const name of names) {
-    one = (one + hash32(name)) >>> 0;
-    other = (other + hash32(name, 0x5bd1e995)) >>> 0;
-    count += 1;
+  const list = new ListHash();
+  for (const name of names) list.add(name);
+  return list.text;
+}
+
+/** `listHash()` of a list that changes. */
+export class ListHash {
+  #one = 0;
+  #other = 0;
+  #count = 0;
+
+  get text(): string {
+    return `${this.#count}-${this.#one.toString(36)}-${this.#other.toString(36)}`;
   }
-  return `${count}-${one.toString(36)}-${other.toString(36)}`;
+
+  /** @param name - Is not in the list. */
+  add(name: string): void {
+    this.#change(name, 1);
+  }
+
+  /** @param name - Is in the list. */
+  delete(name: string): void {
+    this.#change(name, -1);
+  }
+
+  #change(name: string, by: 1 | -1): void {
+    this.#one = (this.#one + by * hash32(name)) >>> 0;
+    this.#other = (this.#other + by * hash32(name, 0x5bd1e995)) >>> 0;
+    this.#count += by;
+  }
 }
 
 /**

@@ -22,6 +22,7 @@ import { inBatches, sorted } from "../../manager/slices.ts";
 import { freeTint, type GroupState, gridCell, initialGroup, withChanges } from "./group.ts";
 import { LIMITS } from "./limits.ts";
 import { GRID_CHUNK, type GridCell, type GridChunk } from "./types.ts";
+import { Unlisted } from "./unlisted.ts";
 
 type Entries = ReadonlyMap<string, StoredEntry>;
 
@@ -48,6 +49,8 @@ export class GroupModel {
   #planned: ReadonlyMap<string, number> | null = null;
   #rows = new Map<string, GroupResourceRow>();
   #cells = new Map<string, GridCell>();
+  /** Of the rows, those that are not shown. */
+  #unlisted = new Unlisted();
   /** Resources in the order of the grid; empty if there are too many. */
   #order: readonly string[] = [];
   #index = new Map<string, number>();
@@ -142,10 +145,20 @@ export class GroupModel {
       this.#planned = this.#plan === null ? null : countBy(this.#plan.plan.assignment.values());
       yield;
     }
-    const orderChanged = planChanged || namesChanged ? yield* this.#reorder() : false;
-    const all = sessionsChanged || planChanged;
     const tints = this.#tints(sessions);
-    const dirty = yield* this.#updateRows(all ? this.#rowNames() : touched, sessions, tints, now);
+    if (planChanged || namesChanged) yield* this.#dropOthers();
+    const made = sessionsChanged || planChanged ? this.#rowNames() : touched;
+    yield* this.#updateRows(made, sessions, now);
+    if (sessionsChanged) yield* this.#unlisted.takeLists(listsOf(sessions));
+    const listedChanged = yield* this.#unlisted.update(made);
+    const orderChanged = planChanged || namesChanged || listedChanged ? yield* this.#reorder() : false;
+    if (orderChanged) {
+      // Rows that have not changed, and were not in the grid.
+      const added = this.#order.filter((name) => !this.#cells.has(name) && !made.has(name));
+      yield* this.#updateRows(added, sessions, now);
+      yield* this.#updateCells(added, tints, now);
+    }
+    const dirty = yield* this.#updateCells(made, tints, now);
     // A session that has ended is the loss of what its member owned.
     const changedNames = sessionsChanged ? this.#owners.keys() : touched;
     const found = yield* this.#changes(changedNames, few, before, ownersBefore);
@@ -165,6 +178,7 @@ export class GroupModel {
     this.#upTo = 0;
     for (const map of [this.#few, this.#owners, this.#rows, this.#cells, this.#index]) map.clear();
     for (const map of [this.#owns, this.#states]) map.clear();
+    this.#unlisted = new Unlisted();
     this.#order = [];
     this.#plan = null;
     this.#planned = null;
@@ -175,12 +189,22 @@ export class GroupModel {
     return new Set([...(this.#plan?.plan.assignment.keys() ?? []), ...this.#owners.keys()]);
   }
 
+  /** Drops those that were only in the plan, and are not any more. They were not unlisted: each had a target. */
+  *#dropOthers(): Generator<void, void> {
+    const names = this.#rowNames();
+    for (const [name, row] of this.#rows) {
+      if (names.has(name)) continue;
+      this.#count(row, -1);
+      this.#rows.delete(name);
+    }
+    yield;
+  }
+
   /** Returns whether the place of a resource in the grid has changed. */
   *#reorder(): Generator<void, boolean> {
-    const names = this.#rowNames();
-    for (const name of [...this.#rows.keys()]) if (!names.has(name)) this.#drop(name);
+    const tooMany = this.#shownCount > LIMITS.resourcesPerGroup;
+    const unordered = tooMany ? [] : [...this.#rows.keys()].filter((name) => !this.#unlisted.has(name));
     yield;
-    const unordered = names.size > LIMITS.resourcesPerGroup ? [] : [...names];
     if (unordered.length === this.#order.length && unordered.every((name) => this.#index.has(name))) {
       return false;
     }
@@ -188,32 +212,48 @@ export class GroupModel {
     this.#index.clear();
     for (const [index, name] of this.#order.entries()) this.#index.set(name, index);
     yield;
+    for (const name of [...this.#cells.keys()]) if (!this.#index.has(name)) this.#cells.delete(name);
+    yield;
     return true;
   }
 
-  #drop(name: string): void {
-    this.#count(this.#rows.get(name), -1);
-    this.#rows.delete(name);
-    this.#cells.delete(name);
+  get #shownCount(): number {
+    return this.#rows.size - this.#unlisted.size;
   }
 
-  /** Returns the indexes of the chunks whose cells have changed. */
   *#updateRows(
     names: Iterable<string>,
     sessions: ReadonlyMap<string, SessionView>,
-    tints: ReadonlyMap<string, number>,
     now: number,
-  ): Generator<void, ReadonlySet<number>> {
+  ): Generator<void, void> {
     const assignment = this.#plan?.plan.assignment ?? new Map<string, string>();
-    const dirty = new Set<number>();
     for (const batch of inBatches(names, BATCH)) {
       for (const name of batch) {
         const row = resourceRow(name, this.#owners.get(name) ?? null, sessions, assignment, now);
         this.#count(this.#rows.get(name), -1);
         this.#count(row, 1);
         this.#rows.set(name, row);
+      }
+      yield;
+    }
+  }
+
+  /**
+   * Returns the indexes of the chunks whose cells have changed.
+   *
+   * @param names - Of rows that were made now.
+   */
+  *#updateCells(
+    names: Iterable<string>,
+    tints: ReadonlyMap<string, number>,
+    now: number,
+  ): Generator<void, ReadonlySet<number>> {
+    const dirty = new Set<number>();
+    for (const batch of inBatches(names, BATCH)) {
+      for (const name of batch) {
         const index = this.#index.get(name);
-        if (index === undefined) continue;
+        const row = this.#rows.get(name);
+        if (index === undefined || row === undefined) continue;
         const cell = gridCell(row, tints, now);
         if (isSame(cell, this.#cells.get(name))) continue;
         this.#cells.set(name, cell);
@@ -226,6 +266,8 @@ export class GroupModel {
 
   #count(row: GroupResourceRow | undefined, by: 1 | -1): void {
     if (row === undefined) return;
+    if (by === 1) this.#unlisted.note(row);
+    else this.#unlisted.forget(row);
     this.#states.set(row.state, (this.#states.get(row.state) ?? 0) + by);
     const { owner } = row;
     if (owner === null) return;
@@ -280,13 +322,18 @@ export class GroupModel {
       coordinator,
       plan: this.#plan === null ? null : planView(this.#plan, now),
       members: memberRows(sessions, { owns: this.#owns, planned: this.#planned, coordinator, now }),
-      resources: this.#rows.size,
+      resources: this.#shownCount,
       owned: count("owned") + count("moving"),
       moving: count("moving"),
-      unowned: count("unowned"),
+      unowned: count("unowned") - this.#unlisted.size,
     };
     return { id: this.#id, view, now, problem: null, tints, changes };
   }
+}
+
+/** Hashes of the lists of the members that are alive. */
+function listsOf(sessions: ReadonlyMap<string, SessionView>): ReadonlySet<string> {
+  return new Set([...sessions.values()].flatMap(({ record }) => record?.listHash ?? []));
 }
 
 /** Resources between two yields: about a millisecond. */
@@ -305,6 +352,7 @@ export function isRenewal(entry: GroupEntry, before: GroupEntry | undefined): bo
     now.incarnation === then.incarnation &&
     now.draining === then.draining &&
     now.weight === then.weight &&
+    now.listHash === then.listHash &&
     now.refused.length === then.refused.length
   );
 }

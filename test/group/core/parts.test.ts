@@ -1,6 +1,6 @@
 /** Queues, hashes and the window of claims. */
 import { expect, test } from "vitest";
-import { hash32, listHash, rendezvousRank } from "../../../src/group/core/hash.ts";
+import { hash32, ListHash, listHash, rendezvousRank } from "../../../src/group/core/hash.ts";
 import { hasRoom, noteAnswered } from "../../../src/group/core/pace.ts";
 import {
   addDue,
@@ -31,6 +31,12 @@ test("queues", () => {
 test("hashes", () => {
   expect(listHash(["a", "b"])).toBe(listHash(["b", "a"]));
   expect(listHash(["a", "b"])).not.toBe(listHash(["a", "c"]));
+  const changing = new ListHash();
+  for (const name of ["c", "a", "b"]) changing.add(name);
+  changing.delete("c");
+  expect(changing.text).toBe(listHash(["a", "b"]));
+  for (const name of ["a", "b"]) changing.delete(name);
+  expect(changing.text).toBe(listHash([]));
   expect(hash32("a")).not.toBe(hash32("a", 1));
   const members = ["a", "b", "c"];
   expect(members.map((member) => rendezvousRank("r", member, members)).sort()).toEqual([0, 1, 2]);
