@@ -15,7 +15,7 @@ import {
 import { become, isInStretch } from "./leader.ts";
 import { observeOwnRelease } from "./observe.ts";
 import { expectationOf, holderIsGone, isMine, nextEpoch } from "./outlook.ts";
-import { isBound, roundTripMs } from "./silence.ts";
+import { isBound, isProof } from "./silence.ts";
 import { type Instant, remainingMs } from "./time.ts";
 import type { ElectionState, SentWrite, WriteOutcome } from "./types.ts";
 import { sendRecord, sendRelease } from "./writes.ts";
@@ -122,7 +122,7 @@ function onAcquired(draft: Draft, sent: SentWrite, revision: number): void {
 function isRecent(draft: Draft, { sentAt }: SentWrite): boolean {
   const { crashDetection, silenceMs } = draft.config;
   if (crashDetection !== "presence") return true;
-  return draft.now.mono - sentAt.mono < roundTripMs(isBound(draft) ? silenceMs : 0);
+  return isProof(sentAt, isBound(draft) ? silenceMs : 0, draft.now);
 }
 
 /** A write of ours turned out to be applied: may a term begin on it? */

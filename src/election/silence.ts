@@ -30,7 +30,7 @@
  * A count that rises shows only that the holder sends: every message of the connection raises it. That can only delay a takeover.
  */
 import { beatIntervalMs } from "../inquiry/durations.ts";
-import type { Instant } from "./time.ts";
+import { after, hasReached, type Instant } from "./time.ts";
 import type { ElectionState, LateProofs } from "./types.ts";
 
 const MAX_ROUND_TRIP_MS = 1_000;
@@ -38,6 +38,14 @@ const MAX_ROUND_TRIP_MS = 1_000;
 /** For how long a round trip entitles a leader with a presence to be held: half of F, at most one second. */
 export function roundTripMs(silenceMs: number): number {
   return silenceMs === 0 ? MAX_ROUND_TRIP_MS : Math.min(MAX_ROUND_TRIP_MS, silenceMs / 2);
+}
+
+/**
+ * Does an answer that has come now, to what was sent then, prove that the connection is open? One that has waited in the socket does not: others
+ * may have found the connection closed since.
+ */
+export function isProof(sentAt: Instant, silenceMs: number, now: Instant): boolean {
+  return !hasReached(after(sentAt, roundTripMs(silenceMs)), now);
 }
 
 /**

@@ -121,7 +121,8 @@ function sendOwnerRead(group: GroupState, view: ResourceView): void {
   const { reads } = view;
   if (!reads.due || reads.inFlight) return;
   if (reads.atMono > group.now.mono) addDue(group.due, reads.atMono, view);
-  else sendRead(group, view.key, reads, { kind: "owner", view, known: shownRevision(view) });
+  else
+    sendRead(group, view.key, reads, { kind: "owner", view, known: shownRevision(view), sentAt: group.now });
 }
 
 // ---------------------------------------------------------------------------------------------- refusals

@@ -66,13 +66,13 @@ function onSnapshot(
     return;
   }
   if (pending.kind === "session") return onSessionSnapshot(group, pending, entry, lastSequence);
-  const { view } = pending;
+  const { view, sentAt } = pending;
   const contradiction = entry === null ? null : contradictionOfOwner(group, view, entry);
   if (contradiction !== null) return onHistoryLost(group, contradiction);
   doubt(group, view, entry);
   if (!noteOwnerAnswer(group, view, entry, lastSequence)) return onOlderAnswer(group, pending, lastSequence);
   view.reads.failures = 0;
-  settleOwner(group, view);
+  settleOwner(group, view, sentAt);
   considerMove(group, view);
   onOwnerShown(group, view);
 }

@@ -210,7 +210,12 @@ export interface SentWrite {
 /** A read of a session's or an owner's key in flight. `known`: the revision that was known when it was sent. */
 export type KeyRead =
   | { readonly kind: "session"; readonly view: SessionView; readonly known: number }
-  | { readonly kind: "owner"; readonly view: ResourceView; readonly known: number };
+  | {
+      readonly kind: "owner";
+      readonly view: ResourceView;
+      readonly known: number;
+      readonly sentAt: Instant;
+    };
 
 export type PendingRead = KeyRead | { readonly kind: "plan" };
 

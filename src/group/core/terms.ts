@@ -8,9 +8,11 @@
  *
  * A release is sent after the work has ended. Once it is sent the term is over, whatever comes of it.
  */
+import { isProof } from "../../election/silence.ts";
+import type { Instant } from "../../election/time.ts";
 import type { WriteOutcome } from "../../election/types.ts";
 import type { DrainReason, TermLossReason } from "./events.ts";
-import { isDoubted, isSessionHeld, takesNothing } from "./held.ts";
+import { isBound, isDoubted, isSessionHeld, takesNothing } from "./held.ts";
 import { noteAnswered } from "./pace.ts";
 import { clearQueue, dequeue, enqueue, takeFirst } from "./queues.ts";
 import { sendWrite } from "./requests.ts";
@@ -115,23 +117,37 @@ function noteConflict(group: GroupState, view: ResourceView): void {
 }
 
 function onClaimed(group: GroupState, nonce: number, write: OwnerWrite, revision: number): void {
-  const { view, session, above } = write;
-  const isAdoptable = view.adopt === nonce;
-  forgetClaim(group, view);
+  const { view, session, above, sentAt } = write;
+  const isAdoptable = view.adopt === nonce && revision >= view.revision && mayBegin(group, view, session);
+  const begins = isAdoptable && isRecent(group, sentAt);
+  // An ack that has waited settles nothing: a read does.
+  if (begins || !isAdoptable) forgetClaim(group, view);
   noteAck(view, revision);
   group.storeFailing = false;
   if (revision < view.revision) return readOwner(group, view);
   const { memberId, incarnation } = group.config;
   noteClaim(group, view, { memberId, session, incarnation, nonce, above, revision });
   view.conflicts = 0;
-  if (isAdoptable) beginTerm(group, view, session);
+  if (begins) beginTerm(group, view);
+  else if (isAdoptable) return readOwner(group, view);
   consider(group, view);
 }
 
-/** Begins a term on a claim that is known to be applied, if its session is the present one and is held now. */
-function beginTerm(group: GroupState, view: ResourceView, session: number): void {
-  const { own, now } = group;
-  if (session !== own.number || !isSessionHeld(group, now) || !mayOwn(group, view)) return;
+/** May a term begin on an answer that has come now, to what was sent then? With a presence, one that has waited in the socket does not suffice. */
+function isRecent(group: GroupState, sentAt: Instant): boolean {
+  const { crashDetection, silenceMs } = group.config;
+  if (crashDetection !== "presence") return true;
+  return isProof(sentAt, isBound(group) ? silenceMs : 0, group.now);
+}
+
+/** May a term begin on a claim of this session, once it is known to be applied? If the session is the present one and is held now. */
+function mayBegin(group: GroupState, view: ResourceView, session: number): boolean {
+  return session === group.own.number && isSessionHeld(group, group.now) && mayOwn(group, view);
+}
+
+/** Begins a term on the claim that the view shows. */
+function beginTerm(group: GroupState, view: ResourceView): void {
+  const { now } = group;
   const { epoch, revision, nonce } = view;
   view.term = {
     epoch,
@@ -163,8 +179,8 @@ export function readOwner(group: GroupState, view: ResourceView): void {
   enqueue(group.reads, view);
 }
 
-/** After an answer about the key was taken in: what it means for our claim or our term. */
-export function settleOwner(group: GroupState, view: ResourceView): void {
+/** After an answer about the key was taken in that was asked for then: what it means for our claim or our term. */
+export function settleOwner(group: GroupState, view: ResourceView, askedAt: Instant): void {
   const { term } = view;
   if (term !== null) {
     if (view.kind === "claimed" && view.revision === term.revision) {
@@ -178,9 +194,10 @@ export function settleOwner(group: GroupState, view: ResourceView): void {
   }
   if (view.write === null && view.adopt !== 0) {
     const isApplied = view.nonce === view.adopt && view.incarnation === group.config.incarnation;
-    const { adoptSession } = view;
+    const begins = isApplied && isMine(group, view) && mayBegin(group, view, view.adoptSession);
+    if (begins && !isRecent(group, askedAt)) return readOwner(group, view);
     forgetClaim(group, view);
-    if (isApplied && isMine(group, view)) beginTerm(group, view, adoptSession);
+    if (begins) beginTerm(group, view);
   }
   consider(group, view);
 }
