@@ -240,11 +240,22 @@ export class Checker implements Witness {
     const { lostAt, lostUnread } = member.session;
     if (lostAt === null || member.config.crashDetection !== "presence") return;
     const lostMs = this.#options.time.now - lostAt;
-    const limitMs = lostUnread ? roundTripMs(this.#promisedMs(member)) * RATE_SLACK : STALE_MS;
-    if (lostMs > limitMs)
+    if (lostMs > (lostUnread ? this.#provenMs(member) : STALE_MS))
       this.#fail(
         `${member.incarnation} holds ${resource} ${Math.round(lostMs)} ms after its connection was lost`,
       );
+  }
+
+  /** For how long an answer entitles it to be held, whatever has become of its connection since. */
+  #provenMs(member: Member): number {
+    return roundTripMs(this.#promisedMs(member)) * RATE_SLACK;
+  }
+
+  /** It has yet to read what arrived before the end of its connection, or no packet says so: documented, for so long. */
+  #isUnread(member: Member): boolean {
+    const { lostAt, lostUnread } = member.session;
+    if (member.config.crashDetection !== "presence" || lostAt === null || !lostUnread) return false;
+    return this.#options.time.now - lostAt <= this.#provenMs(member);
   }
 
   /** While its requests are answered, a member knows what was committed, whatever becomes of the messages. */
@@ -290,10 +301,9 @@ export class Checker implements Witness {
     this.terms += 1;
     const largest = this.#epochs.get(resource) ?? 0;
     const own = observed.largestEpoch.get(resource) ?? 0;
-    if (epoch <= (this.#lostHistory ? own : largest))
-      this.#fail(
-        `${member.incarnation} begins epoch ${epoch} of ${resource} after ${this.#lostHistory ? own : largest} has begun`,
-      );
+    const before = this.#lostHistory || this.#isUnread(member) ? own : largest;
+    if (epoch <= before)
+      this.#fail(`${member.incarnation} begins epoch ${epoch} of ${resource} after ${before} has begun`);
     this.#epochs.set(resource, Math.max(largest, epoch));
     observed.largestEpoch.set(resource, Math.max(own, epoch));
     this.onOwn?.(member, resource);

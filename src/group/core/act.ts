@@ -10,7 +10,15 @@ import { isBound, isKeptWhileRestarting, isSessionHeld } from "./held.ts";
 import { attendHints, hintDelayMs } from "./hints.ts";
 import { bulkDelayMs, bulkRead } from "./knowing.ts";
 import { membersOf } from "./outlook.ts";
-import { dropOrphan, endSession, leave, ownWriteDelayMs, renewSoon, sendOwnWrite } from "./own-session.ts";
+import {
+  dropOrphan,
+  endSession,
+  leave,
+  orphanDelayMs,
+  ownWriteDelayMs,
+  renewSoon,
+  sendOwnWrite,
+} from "./own-session.ts";
 import { hasRoom } from "./pace.ts";
 import { addDue, enqueue, nextDueMono, takeDue, takeFirst } from "./queues.ts";
 import { isReady, sendRead } from "./requests.ts";
@@ -57,6 +65,7 @@ export function wakeDelayMs(group: GroupState, now: Instant): number | null {
   const sinceEventMs = Math.min(
     openDelayMs(group),
     ownWriteDelayMs(group),
+    orphanDelayMs(group),
     refusalDelayMs(group),
     isReady(group) ? Math.min(group.sessionsDueAtMono - group.now.mono, hintDelayMs(group)) : NEVER,
     nextDueMono(group.due) - group.now.mono,
@@ -167,10 +176,11 @@ function attendStop(group: GroupState): void {
     endSession(group, "stopped");
   }
   if (canWrite && own.unsettled.length > 0) {
-    const view = ownView(group);
-    if (view.reads.due || view.reads.inFlight) return;
-    if (view.kind === "live" && view.record?.incarnation === group.config.incarnation)
-      return dropOrphan(group);
+    const { reads } = ownView(group);
+    if (reads.due || reads.inFlight) return;
+    const delayMs = orphanDelayMs(group);
+    if (delayMs <= 0) return dropOrphan(group);
+    if (delayMs < NEVER) return;
   }
   group.stopped = true;
   announce(group);

@@ -400,7 +400,20 @@ export function leave(group: GroupState): void {
   group.own.writeAtMono = group.now.mono;
 }
 
-/** A begin of ours was applied and no session runs on it: it is ended, so that others need not wait for it. */
+/**
+ * Milliseconds until a member that stops ends the begin of its own that stands in the bucket, on which no session runs; infinite without one.
+ * An end that was refused waits: the answer that has shown the begin may be out of date.
+ */
+export function orphanDelayMs(group: GroupState): number {
+  const { own, stopping, now, config } = group;
+  if (stopping === null || own.phase !== "none" || own.inFlight !== null || own.unsettled.length === 0)
+    return NEVER;
+  const { kind, record, reads } = ownView(group);
+  if (!isReady(group) || reads.due || reads.inFlight) return NEVER;
+  return kind === "live" && record?.incarnation === config.incarnation ? own.writeAtMono - now.mono : NEVER;
+}
+
+/** The begin is ended, so that others need not wait for it. */
 export function dropOrphan(group: GroupState): void {
   const { number, revision } = ownView(group);
   sendEnd(group, number, revision, group.config.requestTimeoutMs);

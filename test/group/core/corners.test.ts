@@ -242,6 +242,27 @@ describe("stop", () => {
     expect(a.texts).toContain("STOPPED");
   });
 
+  test("the end of a begin that is refused is repeated with growing pauses: the answers that show the begin are out of date", () => {
+    const a = new Solo().open();
+    const begin = a.own("session.a", 1);
+    a.send({ type: "stop", restarting: false });
+    a.applied("session.a", 1);
+    let ends = 0;
+    for (let ms = 0; ms < 10_000; ms += 10) {
+      if (a.isReading("session.a")) a.reads("session.a", begin, 1);
+      if (a.sent("session.a") !== undefined) {
+        expect(a.sent("session.a")).toMatchObject({ expect: 1, record: { kind: "session-end" } });
+        a.conflict("session.a");
+        ends += 1;
+      }
+      a.wait(10);
+    }
+    expect(ends).toBe(7);
+    if (!a.isReading("session.a")) a.wait(config.heartbeatIntervalMs).conflict("session.a");
+    a.reads("session.a", endEntry(2, "a", 1, { memberId: "b" }));
+    expect(a.texts).toContain("STOPPED");
+  });
+
   test("the end marker does not wait for the answers to releases and claims in flight", () => {
     const a = new Solo(["r1", "r2", "r3"]).live();
     a.applied("owner.r1", 2).applied("owner.r2", 3);
