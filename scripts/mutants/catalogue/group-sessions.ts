@@ -169,4 +169,10 @@ export const groupSessionMutants: readonly Mutant[] = [
     from: 'judgeSilence(group, inquiry, { question: open, answer: { kind: "none" } }, { session, revision });',
     to: "",
   },
+  {
+    name: "group: a refused end of a begin is repeated at once",
+    file: "src/group/core/own-session.js",
+    from: "record?.incarnation === config.incarnation ? own.writeAtMono - now.mono : NEVER;",
+    to: "record?.incarnation === config.incarnation ? 0 : NEVER;",
+  },
 ];
