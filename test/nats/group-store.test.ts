@@ -1,5 +1,5 @@
 import { headers } from "@nats-io/transport-node";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import type { GroupEntry } from "../../src/group/core/types.ts";
 import { MAX_PLAN_BYTES } from "../../src/group/plan/plan-codec.ts";
 import { FIRST_SEQUENCE_SINCE, isAtLeast } from "../../src/nats/api/server-version.ts";
@@ -292,6 +292,31 @@ describe("a bulk read", () => {
     expect(await read(all)).toBe(3);
     await expect(read({ ...all, messages: 2 })).rejects.toThrow("it has more than 2 messages or");
     await expect(read({ ...all, bytes: all.bytes - 1 })).rejects.toThrow(`or ${all.bytes - 1} bytes`);
+  });
+
+  test("asks again while the server does not know the consumer's subject yet, and not without end", async () => {
+    const { store, nats } = await openStore();
+    applied(await store.write(claimOf("r", 0), 2000));
+    const { connection } = nats;
+    const publish = connection.publish.bind(connection);
+    let requests = 0;
+    let unknown = 3;
+    // As in a cluster: the consumer exists, and nothing subscribes to its subject where this connection is.
+    const spy = vi.spyOn(connection, "publish").mockImplementation((subject, ...rest) => {
+      const isRequest = subject.includes(".CONSUMER.MSG.NEXT.");
+      if (isRequest) requests += 1;
+      publish(isRequest && requests <= unknown ? `nothing.${subject}` : subject, ...rest);
+    });
+    try {
+      expect(names(entriesOf(await store.readAfter(0, 5000)).entries)).toEqual(["r"]);
+      expect(requests).toBe(4);
+      unknown = Number.POSITIVE_INFINITY;
+      requests = 0;
+      expect(await store.readAfter(0, 20_000)).toMatchObject({ kind: "failed" });
+      expect(requests).toBe(9);
+    } finally {
+      spy.mockRestore();
+    }
   });
 
   test("leaves no consumer behind", async () => {

@@ -19,6 +19,11 @@ import { inDomain } from "../names.ts";
 /** Messages of one request to the consumer. The next one is sent when half of them have arrived. */
 const BATCH = 500;
 const INACTIVE_MS = 2_000;
+/**
+ * Pauses before the first request is sent again. In a cluster of servers the answer that the consumer exists may come before the server of
+ * this connection knows its subject: they take different routes. Its answer is then that there is no subscriber.
+ */
+const UNKNOWN_PAUSES_MS: readonly number[] = [5, 10, 20, 40, 80, 160, 320, 640];
 /** All messages of a read are in memory at once: 100 000 owners take about 30 MB. */
 const LIMITS = { messages: 400_000, bytes: 256 * 1024 * 1024 } as const;
 
@@ -81,6 +86,9 @@ class Pull {
   #requested = 0;
   #received = 0;
   #bytes = 0;
+  /** Number of requests that have reached no consumer. */
+  #unknown = 0;
+  #again: ReturnType<typeof setTimeout> | undefined;
   #upTo: number;
   #resolve: (upTo: number) => void = () => {};
   #reject: (error: Error) => void = () => {};
@@ -132,6 +140,7 @@ class Pull {
       return await settled;
     } finally {
       clearTimeout(timer);
+      clearTimeout(this.#again);
       unlisten();
       signal.removeEventListener("abort", onAbort);
       subscription.unsubscribe();
@@ -173,10 +182,17 @@ class Pull {
     if (this.#requested <= BATCH / 2) this.#request();
   }
 
-  /** A status in place of a message: the request has ended, or the consumer. */
+  /** A status in place of a message: the request has ended, the consumer has, or its server does not know it yet. */
   #ended({ headers }: Msg): void {
     const { code = 0, description = "" } = headers ?? {};
     if (code === 100) return;
+    const pauseMs = UNKNOWN_PAUSES_MS[this.#unknown];
+    if (code === 503 && this.#received === 0 && pauseMs !== undefined) {
+      this.#unknown += 1;
+      this.#requested = 0;
+      this.#again = setTimeout(() => this.#request(), pauseMs);
+      return;
+    }
     this.#reject(this.#failure("failed", `the consumer ended the request: ${code} ${description}`));
   }
 
