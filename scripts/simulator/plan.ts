@@ -59,7 +59,10 @@ export function planOf(seed: number, options: PlanOptions = {}): Plan {
 }
 
 /** Nodes that differ in nothing but what matters to most rules, and bursts of the faults of a recipe. */
-function aimedPlanOf(seed: number, { nodes, crashDetection, steps }: Recipe): Plan {
+function aimedPlanOf(
+  seed: number,
+  { nodes, crashDetection, steps, restartsRevisions = false }: Recipe,
+): Plan {
   const random = new SeededRandom(seed ^ 0x61696d);
   const count = random.pick(nodes);
   const detection = random.pick(crashDetection);
@@ -73,20 +76,22 @@ function aimedPlanOf(seed: number, { nodes, crashDetection, steps }: Recipe): Pl
     drainMs: random.pick([0, 0, 5, 200]),
   }));
   const faults: PlannedFault[] = [];
-  for (let begin = random.between(0, 8_000); begin < FAULTY_MS; begin += random.between(...BURST_EVERY_MS)) {
+  const until = restartsRevisions ? BURST_EVERY_MS[0] : FAULTY_MS;
+  for (let begin = random.between(0, 8_000); begin < until; begin += random.between(...BURST_EVERY_MS)) {
     const one = random.between(0, count - 1);
     const other = (one + random.between(1, Math.max(1, count - 1))) % count;
+    const third = count < 3 ? one : 3 - one - other;
     let at = begin;
     for (const { name, host, afterMs } of steps) {
       at += random.between(...afterMs);
-      faults.push({ at, name, host: host === "one" ? one : other, seed: random.between(0, 0x7fffffff) });
+      faults.push({ at, name, host: { one, other, third }[host], seed: random.between(0, 0x7fffffff) });
     }
   }
   return {
     seed,
     presence: detection === "presence",
-    remembers: random.chance(0.5),
-    beginsAbove: true,
+    remembers: random.chance(0.5) || restartsRevisions,
+    beginsAbove: !restartsRevisions,
     maxAgeMs: 0,
     hosts,
     faults: faults.filter(({ at }) => at < FAULTY_MS),

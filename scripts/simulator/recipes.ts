@@ -9,8 +9,8 @@ import type { SimulatedFaultName } from "./faults/names.ts";
 /** One fault of a burst. */
 interface RecipeStep {
   readonly name: SimulatedFaultName;
-  /** Which of the two hosts of the burst it hits. With one node in the history they are the same. */
-  readonly host: "one" | "other";
+  /** Which host of the burst it hits. With one node in the history they are the same, with two the third is the first. */
+  readonly host: "one" | "other" | "third";
   /** Least and largest time since the step before, in milliseconds. */
   readonly afterMs: readonly [number, number];
 }
@@ -20,6 +20,8 @@ export interface Recipe {
   readonly nodes: readonly number[];
   readonly crashDetection: readonly CrashDetection[];
   readonly steps: readonly RecipeStep[];
+  /** The revisions of a bucket that is created again begin at 1, below the epochs. Then there is one burst: every node knows the epochs before it. */
+  readonly restartsRevisions?: boolean;
 }
 
 export type RecipeName =
@@ -28,7 +30,8 @@ export type RecipeName =
   | "lost history"
   | "stale reads of a replaced leader"
   | "late deletions"
-  | "a bucket deleted over an ended holder";
+  | "a bucket deleted over an ended holder"
+  | "hidden terms above the revisions";
 
 export const recipes: Readonly<Record<RecipeName, Recipe>> = {
   /** A node learns what replaced its acquiring write before it receives the ack. */
@@ -82,6 +85,21 @@ export const recipes: Readonly<Record<RecipeName, Recipe>> = {
       { name: "latency", host: "other", afterMs: [0, 0] },
       { name: "disconnected", host: "one", afterMs: [0, 500] },
       { name: "bucket deleted", host: "other", afterMs: [300, 1_500] },
+    ],
+  },
+  /** Garbage hides a term from a node that knows the one before, in a bucket whose epochs lie above their revisions. */
+  "hidden terms above the revisions": {
+    nodes: [3],
+    crashDetection: ["lease", "presence"],
+    restartsRevisions: true,
+    steps: [
+      // The next epoch lies above the revisions of this bucket.
+      { name: "key deleted", host: "one", afterMs: [20_000, 30_000] },
+      { name: "bucket deleted", host: "one", afterMs: [12_000, 14_000] },
+      { name: "pause", host: "other", afterMs: [4_000, 6_000] },
+      { name: "step down", host: "one", afterMs: [10, 50] },
+      { name: "garbage", host: "one", afterMs: [20, 100] },
+      { name: "kill -9", host: "third", afterMs: [0, 20] },
     ],
   },
 };

@@ -67,7 +67,7 @@ function noteOwnRecord(
 ): void {
   const { nodeId, incarnation, leaseTtlMs } = draft.config;
   const record: LeaseRecord = { nodeId, epoch, acquiredAt, incarnation, nonce, ttlMs: leaseTtlMs };
-  draft.lease.view = { kind: "occupied", revision, record };
+  draft.lease.view = { kind: "occupied", revision, record, epochFloor: record.epoch };
   noteRevision(draft, Math.max(revision, draft.lease.newestRevision));
   endBackOff(draft);
 }

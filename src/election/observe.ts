@@ -2,7 +2,7 @@
 import { startOver } from "../inquiry/rules.ts";
 import { abandonCampaign, type Draft, termOf, warn } from "./draft.ts";
 import { takeoverWaitMs } from "./lease.ts";
-import { isMine, isMyWrite, namesClosedBinding } from "./outlook.ts";
+import { hiddenEpochFloor, isMine, isMyWrite, namesClosedBinding, newestSequence } from "./outlook.ts";
 import { contradictsView, isStale, shownRevision } from "./trust.ts";
 import type { LeaseEntry, LeaseRecord, Snapshot, View } from "./types.ts";
 
@@ -77,7 +77,7 @@ function observeRecord(draft: Draft, revision: number, record: LeaseRecord): voi
     if (namesClosedBinding(draft, record)) draft.holder.takeoverWait = null;
     else wait(draft, waitFor(draft, record));
   }
-  draft.lease.view = { kind: "occupied", revision, record };
+  draft.lease.view = { kind: "occupied", revision, record, epochFloor: record.epoch };
   draft.lease.highestEpoch = Math.max(highestEpoch, record.epoch);
 }
 
@@ -108,7 +108,8 @@ function observeGarbage(draft: Draft, revision: number, reason: string): void {
       : `revision ${revision} is not a lease record (${reason}); replacing it with the next renewal`,
   );
   wait(draft, waitMs);
-  draft.lease.view = { kind: "occupied", revision, record: null };
+  const epochFloor = hiddenEpochFloor(draft, revision);
+  draft.lease.view = { kind: "occupied", revision, record: null, epochFloor };
 }
 
 /**
@@ -132,7 +133,7 @@ function observeVacancy(draft: Draft, revision: number, lastSequence: number): v
     kind: "vacant",
     revision,
     lastSequence,
-    epochFloor: lastSequence,
+    epochFloor: hiddenEpochFloor(draft, lastSequence),
     since: draft.now,
     successor: undefined,
   };
@@ -140,16 +141,7 @@ function observeVacancy(draft: Draft, revision: number, lastSequence: number): v
 
 /** Is the message with this sequence newer than what was seen? False for a node that has seen nothing. */
 function isUnseen(view: View, sequence: number): boolean {
-  switch (view.kind) {
-    case "unknown":
-      return false;
-    case "vacant":
-      return sequence > Math.max(view.revision, view.lastSequence);
-    case "occupied":
-      return sequence > view.revision;
-    default:
-      return view satisfies never;
-  }
+  return view.kind !== "unknown" && sequence > newestSequence(view);
 }
 
 /** Our deletion of our own lease was applied. */

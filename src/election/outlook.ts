@@ -104,18 +104,26 @@ export function announce(draft: Draft): void {
 
 /** No epoch up to this one may be used for the next term. */
 export function epochFloor(view: View): number {
-  switch (view.kind) {
-    case "unknown":
-      return 0;
-    case "vacant":
-      return view.epochFloor;
-    case "occupied":
-      // Within one stream no epoch exceeds the sequence it was written at: each term takes at least one write, and raises
-      // the epoch by one or sets it to a sequence. So the revision is a bound where no epoch can be read.
-      return view.record === null ? view.revision : view.record.epoch;
-    default:
-      return view satisfies never;
-  }
+  return view.kind === "unknown" ? 0 : view.epochFloor;
+}
+
+/** The newest sequence of the stream that the view shows. */
+export function newestSequence(view: Exclude<View, { kind: "unknown" }>): number {
+  return view.kind === "vacant" ? Math.max(view.revision, view.lastSequence) : view.revision;
+}
+
+/**
+ * The largest epoch that a message up to this sequence may have had, which has been replaced or removed: a bound where no epoch can be read.
+ * Each term takes at least one write, and raises the epoch by one or sets it to a sequence. So in the first bucket of a cluster, and
+ * in one that was created above it, no epoch exceeds the sequence it was written at: nodes without memory rely on it. In one whose
+ * revisions have begun at 1 again, epochs have grown by no more than sequences since what was seen last, or since the bucket was
+ * created by a node that knew no larger epoch.
+ */
+export function hiddenEpochFloor({ lease }: ElectionState, sequence: number): number {
+  const { view, highestEpoch } = lease;
+  const known = Math.max(epochFloor(view), highestEpoch);
+  if (view.kind === "unknown") return known > sequence ? known + sequence : sequence;
+  return sequence + Math.max(0, known - newestSequence(view));
 }
 
 /**
@@ -124,8 +132,7 @@ export function epochFloor(view: View): number {
  */
 export function nextEpoch({ lease }: ElectionState, view: Exclude<View, { kind: "unknown" }>): number | null {
   const epoch = Math.max(epochFloor(view), lease.highestEpoch) + 1;
-  const seen = view.kind === "vacant" ? Math.max(view.revision, view.lastSequence) : view.revision;
-  return epoch <= maxEpochAt(seen + 1) ? epoch : null;
+  return epoch <= maxEpochAt(newestSequence(view) + 1) ? epoch : null;
 }
 
 /** The condition of a takeover: the key is exactly as it was seen. */

@@ -135,7 +135,13 @@ export type View =
   /** Never read. */
   | { readonly kind: "unknown" }
   /** A lease record, or garbage in its place (`record: null`). */
-  | { readonly kind: "occupied"; readonly revision: number; readonly record: LeaseRecord | null }
+  | {
+      readonly kind: "occupied";
+      readonly revision: number;
+      readonly record: LeaseRecord | null;
+      /** No epoch up to this one may be used again. */
+      readonly epochFloor: number;
+    }
   /** No lease. */
   | {
       readonly kind: "vacant";

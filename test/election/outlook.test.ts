@@ -21,27 +21,78 @@ const vacant = (
 });
 
 describe("the floor of the next epoch", () => {
-  const held = record(7, "b", 3);
-  test.each<[string, View, number]>([
-    ["without a view: 0", { kind: "unknown" }, 0],
-    [
-      "a record: its epoch",
-      { kind: "occupied", revision: 7, record: held.kind === "record" ? held.record : null },
-      3,
-    ],
-    [
-      "garbage: the revision, since no epoch exceeds the sequence it was written at",
-      { kind: "occupied", revision: 7, record: null },
-      7,
-    ],
-    ["a vacancy: its own floor", vacant(9, 9, 4), 4],
-  ])("%s", (_, view, floor) => {
-    expect(epochFloor(view)).toBe(floor);
+  const floors = (play: Solo): number => epochFloor(play.state.lease.view);
+  const following = (): Solo => new Solo("", { competes: false }).opened().connected();
+
+  test("without a view is 0", () => {
+    expect(floors(new Solo(""))).toBe(0);
+  });
+
+  test("is the epoch of a record or a release", () => {
+    expect(floors(following().reads(record(7, "b", 3)))).toBe(3);
+    expect(floors(following().reads(released(7, 3)))).toBe(3);
+  });
+
+  test("is the sequence where no epoch can be read, since no epoch exceeds the sequence it was written at", () => {
+    for (const entry of [garbage(7), deleted(7), null]) {
+      expect(floors(following().reads(entry, 7))).toBe(7);
+      expect(
+        floors(
+          following()
+            .reads(record(5, "b", 3))
+            .learns(entry ?? deleted(7)),
+        ),
+      ).toBe(7);
+    }
+  });
+
+  test("is as far above the sequence as what was seen, in a bucket whose revisions have begun at 1 again", () => {
+    for (const entry of [garbage(7), deleted(7)]) {
+      expect(
+        floors(
+          following()
+            .reads(record(5, "b", 40))
+            .learns(entry),
+        ),
+      ).toBe(42);
+      expect(floors(following().reads(released(5, 40)).learns(entry))).toBe(42);
+      expect(
+        floors(
+          following()
+            .reads(record(5, "b", 40))
+            .learns(entry)
+            .learns(garbage(9)),
+        ),
+      ).toBe(44);
+    }
+    expect(
+      floors(
+        following()
+          .reads(record(5, "b", 40))
+          .connected()
+          .reads(null, 8),
+      ),
+    ).toBe(43);
+  });
+
+  test("counts from what is remembered of the bucket before, where nothing else of this one was seen", () => {
+    const again = following()
+      .reads(record(5, "b", 40))
+      .connected();
+    expect(floors(again.reads(garbage(2), 2, "generation-2"))).toBe(42);
+    expect(floors(new Solo("", { rememberedEpoch: 40 }).opened().connected().reads(garbage(3)))).toBe(43);
+    const regressed = new Solo("", { rememberedEpoch: 40 })
+      .opened()
+      .connected()
+      .reads(record(3, "b", 2));
+    expect(floors(regressed.learns(garbage(5)))).toBe(42);
   });
 });
 
 test("a write expects exactly what was seen", () => {
-  expect(expectationOf({ kind: "occupied", revision: 7, record: null })).toEqual({ revision: 7 });
+  expect(expectationOf({ kind: "occupied", revision: 7, record: null, epochFloor: 7 })).toEqual({
+    revision: 7,
+  });
   expect(expectationOf(vacant(9, 9, 4))).toEqual({ revision: 9 });
   expect(expectationOf(vacant(0, 12, 12))).toEqual({ emptyAtSequence: 12 });
 });

@@ -23,14 +23,34 @@ export const epochMutants: readonly Mutant[] = [
   {
     name: "epochs start at 1 again on an empty key",
     file: "src/election/observe.js",
-    from: "epochFloor: lastSequence,",
+    from: "epochFloor: hiddenEpochFloor(draft, lastSequence),",
     to: "epochFloor: 0,",
   },
   {
     name: "epochs start at 1 again after garbage",
+    file: "src/election/observe.js",
+    from: "const epochFloor = hiddenEpochFloor(draft, revision);",
+    to: "const epochFloor = 0;",
+  },
+  {
+    name: "a hidden epoch is at most its sequence, for a node that knows a larger one",
+    recipe: "hidden terms above the revisions",
     file: "src/election/outlook.js",
-    from: "return view.record === null ? view.revision : view.record.epoch;",
-    to: "return view.record === null ? 0 : view.record.epoch;",
+    from: "return sequence + Math.max(0, known - newestSequence(view));",
+    to: "return sequence;",
+  },
+  {
+    name: "a hidden epoch is at most its sequence, for a node that remembers a larger one",
+    recipe: "hidden terms above the revisions",
+    file: "src/election/outlook.js",
+    from: "return known > sequence ? known + sequence : sequence;",
+    to: "return sequence;",
+  },
+  {
+    name: "a hidden epoch may lie above its sequence in every bucket",
+    file: "src/election/outlook.js",
+    from: "return known > sequence ? known + sequence : sequence;",
+    to: "return known + sequence;",
   },
   {
     name: "a recreated bucket begins at revision 1",

@@ -59,7 +59,7 @@ export const forgeryMutants: readonly Mutant[] = [
   {
     name: "a campaign takes an epoch that the others take for garbage",
     file: "src/election/outlook.js",
-    from: "return epoch <= maxEpochAt(seen + 1) ? epoch : null;",
+    from: "return epoch <= maxEpochAt(newestSequence(view) + 1) ? epoch : null;",
     to: "return epoch;",
   },
   {

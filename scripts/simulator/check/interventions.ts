@@ -2,7 +2,8 @@
  * Operators who take the lease away from a live leader. Two leaders are then documented, but only within the bounds that
  * are checked here.
  */
-import type { LeaseEntry, View } from "../../../src/election/types.ts";
+import { newestSequence } from "../../../src/election/outlook.ts";
+import type { LeaseEntry } from "../../../src/election/types.ts";
 import type { Process } from "../host.ts";
 
 /**
@@ -93,13 +94,10 @@ function knows(
   const { takeoverWait } = driver.state.holder;
   if (kind === "aged" || view.kind === "unknown") return false;
   // It will find that the stream has grown beyond what it has seen.
-  if (takeoverWait === null && (kind === "deleted" || kind === "purged")) return newestSeen(view) < newest;
+  if (takeoverWait === null && (kind === "deleted" || kind === "purged"))
+    return newestSequence(view) < newest;
   if (takeoverWait === null && kind !== "recreated") return false;
   return (
     view.kind === "occupied" && view.record?.incarnation === leader.incarnation && view.record.epoch === epoch
   );
-}
-
-function newestSeen(view: Exclude<View, { kind: "unknown" }>): number {
-  return view.kind === "vacant" ? Math.max(view.revision, view.lastSequence) : view.revision;
 }
