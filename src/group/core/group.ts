@@ -19,12 +19,12 @@
  *  3. A term begins only on a claim that is known to be applied, under the session that is present and held at that moment.
  *  4. Every term ends exactly once, with `released` or `lose`, and no resource is held from the deadline of the session on; that takes
  *     no message and no timer.
- *  5. A release replaces no claim but that of its own term, and a fence no revision but the one that its evidence is about.
+ *  5. A release replaces no claim but one of its own session, and a fence no revision but the one that its evidence is about.
  *  6. While NATS can be reached by a majority of its servers: every resource on the list of a member that can take it gets an owner.
  *
  * EXCEPTIONS TO P are those of the election, for all resources of a member at once. Nor does a term begin later than they last: with a
- * presence it begins only on an answer to a request that was sent F / 2 ago at most, or 1 s. What has waited longer in the socket causes a
- * read: others may have found the connection closed since, and begun a term with a larger epoch.
+ * presence it begins only on an answer to a request that was sent less than F / 2 ago, at most 1 s; 1 s without a promise of silence. What
+ * has waited longer in the socket causes a read: others may have found the connection closed since, and begun a term with a larger epoch.
  *
  * WHY THERE ARE NEVER TWO OWNERS. The server applies a claim only if the key is still what the claimant saw: absent, released, owned by
  * the claimant's own session, or owned by a session that is over. A release is sent after the work has ended. So it remains to be shown that
