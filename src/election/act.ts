@@ -33,6 +33,7 @@ function readIfHeartbeatMissed(draft: Draft): void {
 
 function sendRead(draft: Draft): void {
   draft.reads.inFlight = true;
+  draft.reads.sentAt = draft.now;
   draft.reads.due = false;
   draft.reads.forHint = draft.reads.hinted > 0;
   draft.reads.hinted = 0;

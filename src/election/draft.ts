@@ -98,6 +98,7 @@ export function draftOf(state: ElectionState, now: Instant): Draft {
     },
     reads: {
       inFlight: reads.inFlight,
+      sentAt: reads.sentAt,
       due: reads.due,
       hinted: reads.hinted,
       forHint: reads.forHint,

@@ -162,7 +162,7 @@ export function initialState(
       quietUntilMono: past,
       lives: 0,
     },
-    reads: { inFlight: false, due: true, hinted: 0, forHint: false, hintsFromMono: past },
+    reads: { inFlight: false, sentAt: now, due: true, hinted: 0, forHint: false, hintsFromMono: past },
     writes: { lastNonce: 0, inFlight: null, unsettled: [] },
     retry: { atMono: past, failures: 0, conflicts: 0 },
   };

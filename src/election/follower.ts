@@ -110,16 +110,17 @@ function onAcquired(draft: Draft, sent: SentWrite, revision: number): void {
   draft.retry.failures = 0;
   // Something newer than our write was seen: it has already been replaced.
   const replaced = revision < draft.lease.newestRevision;
-  if (!replaced && isRecent(draft, sent) && mayAdopt(draft, sent)) return become(draft, sent, revision);
+  if (!replaced && isRecent(draft, sent.sentAt) && mayAdopt(draft, sent))
+    return become(draft, sent, revision);
   abandonCampaign(draft);
   draft.reads.due = true;
 }
 
 /**
- * Does the ack of this write, which has come now, prove that the connection is open? With a presence one that has waited in the socket does not:
- * others may have found the connection closed since, and lead. A read decides then.
+ * May a term begin on an ack or an answer that has come now, to what was sent then? With a presence one that has waited in the socket does not suffice:
+ * others may have found the connection closed since, and lead. A read, or another one, decides then.
  */
-function isRecent(draft: Draft, { sentAt }: SentWrite): boolean {
+function isRecent(draft: Draft, sentAt: Instant): boolean {
   const { crashDetection, silenceMs } = draft.config;
   if (crashDetection !== "presence") return true;
   return isProof(sentAt, isBound(draft) ? silenceMs : 0, draft.now);
@@ -158,7 +159,9 @@ export function settleOrphan(draft: Draft): void {
     const cooledDown = draft.now.mono >= willingAtMono(draft);
     if (sent !== undefined && mayAdopt(draft, sent) && cooledDown) {
       endBackOff(draft);
-      return become(draft, sent, view.revision);
+      if (isRecent(draft, draft.reads.sentAt)) return become(draft, sent, view.revision);
+      draft.reads.due = true;
+      return;
     }
   }
   endCampaign(draft);

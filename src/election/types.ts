@@ -339,6 +339,8 @@ export interface HolderInquiry extends Readonly<Inquiry> {
 /** At most one read is in flight. */
 export interface Reads {
   readonly inFlight: boolean;
+  /** When the last one was sent. */
+  readonly sentAt: Instant;
   /** The view may be out of date: read before acting on it. */
   readonly due: boolean;
   /** Largest revision that a watched message has named since the last read was sent, and that no answer has shown; 0: none. */

@@ -28,6 +28,27 @@ describe("a campaign", () => {
     expect(play.reads(play.own(1, 1, 1)).effectTypes).toContain("become-leader");
   });
 
+  test("with a presence begins no term on an answer that is older than a round trip counts, but on that of another read", () => {
+    const options = { crashDetection: "presence", requestTimeoutMs: 5_000 } as const;
+    const lost = (): Solo =>
+      new Solo("", options).opened().connected(connection(1, true)).reads(null).at(1_500).unanswered();
+    expect(
+      lost()
+        .at(2_499)
+        .reads(record(1, "a", 1)).effectTypes,
+    ).toContain("become-leader");
+    const play = lost()
+      .at(2_500)
+      .reads(record(1, "a", 1));
+    expect(play.effectTypes).toEqual(["read"]);
+    expect(play.at(2_600).reads(record(1, "a", 1)).effectTypes).toContain("become-leader");
+    // One more late answer after the lease has ended: the orphan is replaced, no read follows another without end.
+    const late = lost()
+      .at(10_000)
+      .reads(record(1, "a", 1));
+    expect(late.effectTypes).toContain("write");
+  });
+
   test("ends when the bucket was replaced, even if its write is applied", () => {
     const play = new Solo("").opened().connected().reads(null);
     play.opened("generation-2").applied(1);

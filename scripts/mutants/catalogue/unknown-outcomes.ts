@@ -47,8 +47,14 @@ export const unknownOutcomeMutants: readonly Mutant[] = [
   {
     name: "an ack that has waited in the socket begins a term",
     file: "src/election/follower.js",
-    from: "!replaced && isRecent(draft, sent) && mayAdopt(draft, sent)",
+    from: "!replaced && isRecent(draft, sent.sentAt) && mayAdopt(draft, sent)",
     to: "!replaced && mayAdopt(draft, sent)",
+  },
+  {
+    name: "an answer that has waited in the socket begins a term",
+    file: "src/election/follower.js",
+    from: "if (isRecent(draft, draft.reads.sentAt))",
+    to: "if (true)",
   },
   {
     name: "a lost term's renewals may begin another one",
