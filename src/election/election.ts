@@ -11,7 +11,8 @@
  * GUARANTEED while A1 to A4 hold, whatever else the network, the servers and the nodes do:
  *  1. The periods in which two running nodes are held never overlap. While the leader names a presence in its record, this needs
  *     P, too.
- *  2. Epochs strictly increase from term to term, and stay the same within a term.
+ *  2. Epochs strictly increase from term to term, and stay the same within a term. That terms begin in this order needs P, too, where
+ *     the record of an acquiring write names a presence.
  *  3. A term begins only on a compare-and-set that is known to be applied and whose deadline is ahead.
  *  4. Every term ends exactly once, and is not held from its deadline on; that takes no message and no timer.
  *  5. A release deletes no revision but our own.
@@ -36,6 +37,9 @@
  *  - The connection is closed while the leader's event loop stands still for less than 250 ms: until the loop turns.
  *  - Unread data in the leader's socket precedes the end of the connection, for example when the server drops the leader as a
  *    slow consumer: until the leader has read it.
+ * In these cases the term of a node that has been replaced may also begin after that of its successor: the ack of its acquiring write, or
+ * an answer that shows it, was in the socket. It begins no later than they last: an ack or an answer counts for that long after what it
+ * answers was sent (`isRecent` in `follower.ts`). One that comes later causes a read.
  *
  * WHY THERE ARE NEVER TWO LEADERS. The bucket holds one record, and the server applies a write only if the record is still the
  * one that the writer saw. A leader's deadline is S after it *sent* its newest renewal known to be applied. Every other node
