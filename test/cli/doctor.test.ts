@@ -338,6 +338,31 @@ describe("on a cluster of three", () => {
     expect((await examining).facts.servers.map(({ name }) => name)).toEqual(names);
   });
 
+  test("lists the nodes that answer while the lease cannot be read", async () => {
+    await startLeader(loginOf("creator"), { clusterId: CLUSTER, nodeId: "a", ...loginOf("creator") });
+    const leads = (await examined(as("operator", "operator"))).facts.bucket?.leader;
+    // Only the leader of the bucket's stream answers reads.
+    const awake = cluster.servers.find(({ name }) => name !== leads);
+    if (awake === undefined) throw new Error("three servers were started");
+    const frozen = cluster.servers.filter((server) => server !== awake);
+    const here = { servers: awake.url };
+    const follower = { clusterId: CLUSTER, nodeId: "b", ...loginOf("creator"), ...here };
+    await startNode(loginOf("creator"), follower);
+    await Promise.all(frozen.map((server) => server.pause()));
+    try {
+      const { account } = accountOf(CLUSTER, { ...loginOf("operator"), ...here }, "operator");
+      const hasty = account === null ? null : { ...account, timeoutMs: 1_000 };
+      const { facts, findings } = await examined({ clusterId: CLUSTER, account: hasty });
+      expect(facts.lease).toBeNull();
+      expect(facts.nodes?.find(({ nodeId }) => nodeId === "b")).toMatchObject({ state: "follower" });
+      expect(facts.unseen.map(({ what }) => what)).not.toContain("the nodes of the cluster");
+      expect(findings[0]).toMatchObject({ severity: "critical" });
+    } finally {
+      await Promise.all(frozen.map((server) => server.resume()));
+    }
+    await cluster.ready();
+  });
+
   test("every source reports a frozen server and a lost server", async () => {
     await startLeader(loginOf("creator"), { clusterId: CLUSTER, nodeId: "a", ...loginOf("creator") });
     // Losing a server that leads neither the bucket nor the meta group causes no raft election, only the loss itself.

@@ -1,5 +1,5 @@
 /** Reads the nodes of a cluster and their clocks through their micro services. */
-import { ClusterError } from "../../errors.ts";
+import { ClusterError, messageOf } from "../../errors.ts";
 import type { ClusterClient, Situation } from "../../manager/cluster-client.ts";
 import { listNodes, type NodeRow } from "../../manager/cluster-nodes.ts";
 import { parseObject } from "../../nats/api/js-api.ts";
@@ -37,7 +37,7 @@ export class NodeReader {
   async read(): Promise<ExaminedNodes> {
     const unseen: Unseen[] = [];
     const situation = await this.#situation(unseen);
-    if (situation === null) return { lease: null, nodes: null, unseen };
+    // Without a lease that can be read, the nodes that answer are all the more of interest.
     const rows = await this.#list(situation, unseen);
     const ids = rows.map(({ nodeId }) => nodeId);
     this.#rows = rows
@@ -51,7 +51,8 @@ export class NodeReader {
       });
     }
     const known = unseen.every(({ what }) => what !== NODES);
-    return { lease: leaseOf(situation), nodes: known ? rows.map((row) => this.#factsOf(row)) : null, unseen };
+    const lease = situation === null ? null : leaseOf(situation);
+    return { lease, nodes: known ? rows.map((row) => this.#factsOf(row)) : null, unseen };
   }
 
   /** Samples every clock again. Never rejects. */
@@ -89,12 +90,13 @@ export class NodeReader {
     }
   }
 
-  async #list(situation: Situation, unseen: Unseen[]): Promise<readonly NodeRow[]> {
+  async #list(situation: Situation | null, unseen: Unseen[]): Promise<readonly NodeRow[]> {
     try {
       return await listNodes(this.#client, situation, this.#expected);
-    } catch {
+    } catch (thrown) {
+      const denied = thrown instanceof ClusterError && thrown.code === "AUTHORIZATION";
       const how = `allow this user to publish to $SRV.INFO.cluster_${this.#client.clusterId} ("nats-leader permissions operator --cluster-id ${this.#client.clusterId}" prints the whole set)`;
-      unseen.push({ what: NODES, how });
+      unseen.push({ what: NODES, how: denied ? how : `examine it again: ${messageOf(thrown)}` });
       return [];
     }
   }
