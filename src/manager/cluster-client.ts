@@ -365,7 +365,7 @@ export class ClusterClient {
     const others = '"nats-leader nodes" lists the nodes that answer';
     if (why === "no-responders") return `no process answers as ${node}; ${others}`;
     return (
-      `${node} did not answer within ${waitedMs} ms; ${others}. ` +
+      `${node} did not answer within ${waitedMs} ms; what was requested may still happen; ${others}. ` +
       "If its work takes longer to stop, raise the time limit (--timeout)"
     );
   }

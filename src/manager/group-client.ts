@@ -162,7 +162,7 @@ export async function askMember(
         recoverable: true,
       });
     if (kind === "timeout") {
-      const waited = `${member} did not answer within ${Math.round(timeoutMs)} ms; ${hint}`;
+      const waited = `${member} did not answer within ${Math.round(timeoutMs)} ms; what was requested may still happen; ${hint}`;
       throw new ClusterError("NO_CONNECTION", waited, { recoverable: true });
     }
     throw commandError(client.monitor, thrown, `send a request to ${subject}`, { groupId });

@@ -8,6 +8,7 @@ import { waitFor } from "../../scripts/shared/wait.ts";
 import type { FileConfig } from "../../src/config/file/types.ts";
 import type { Mount } from "../../src/http/options.ts";
 import { ClusterError, type Hooks } from "../../src/index.ts";
+import { ClusterClient } from "../../src/manager/cluster-client.ts";
 import { Manager, type ManagerHooks, type ManagerOptions } from "../../src/manager/manager.ts";
 import type { TermResource } from "../../src/manager/term-resource.ts";
 import { atEnd } from "../support/at-end.ts";
@@ -207,6 +208,12 @@ test("a daemon that is frozen is neither absent nor changed: join, leave, promot
   const remote = new Manager(config, {}, { logger: false, timeoutMs: 500 });
   const self = () => cli(["status", "--self", "--config", configFile(config)]);
   daemon.kill("SIGSTOP");
+  const client = await ClusterClient.connect({ clusterId: config.clusterId, servers: server.url });
+  atEnd(() => client.close());
+  await expect(client.stepDown("a", undefined, 300)).rejects.toMatchObject({
+    code: "NO_CONNECTION",
+    message: expect.stringMatching(/did not answer within 3\d\d ms; what was requested may still happen/),
+  });
   const silent = { code: "NO_CONNECTION", message: expect.stringContaining("frozen or overloaded") };
   await expect(remote.join()).rejects.toMatchObject(silent);
   await waitFor(async () => (await remote.status()).leader === "", { message: "the end of its lease" });

@@ -2,10 +2,12 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { waitFor } from "../../scripts/shared/wait.ts";
+import { deferred, waitFor } from "../../scripts/shared/wait.ts";
 import type { GroupChange } from "../../src/manager/group-history.ts";
 import type { DryRun, GroupView } from "../../src/manager/group-view.ts";
 import { FIRST_SEQUENCE_SINCE, isAtLeast } from "../../src/nats/api/server-version.ts";
+import { startNatsServer } from "../../src/testing.ts";
+import { atEnd } from "../support/at-end.ts";
 import { folder, start } from "../support/cli/run-cli.ts";
 import { runHere } from "../support/cli/run-here.ts";
 import { freshId } from "../support/fresh-id.ts";
@@ -116,6 +118,44 @@ describe("group", () => {
       stdout: expect.stringMatching(new RegExp(`^${owner} owns 0 `)),
     });
     expect(members.members.get(owner)?.term("0")).not.toBeNull();
+  });
+
+  test("drain goes on waiting while the server is restarted", async () => {
+    const own = await startNatsServer();
+    atEnd(() => own.dispose());
+    const members = new RealGroup(own.url, { resources: 2 });
+    const [draining, mayEnd] = [deferred<void>(), deferred<void>()];
+    const hooks = {
+      onDisown: async () => {
+        draining.resolve();
+        await mayEnd.promise;
+      },
+    };
+    await members.start("a", { crashDetection: "lease" }, hooks);
+    await members.untilShares({ a: 2 });
+    const drained = runHere(["group", "drain", members.groupId, "a", "--nats-url", own.url, "--wait", "60s"]);
+    await draining.promise;
+    await own.stop();
+    await own.start();
+    mayEnd.resolve();
+    expect(await drained).toMatchObject({ code: 0, stdout: expect.stringMatching(/^a owns nothing/) });
+  });
+
+  test("what a member was asked that does not answer may still happen, and the error says so", async () => {
+    const groupId = freshId("g");
+    const args = ["run", "--group", groupId, "--resources", "2", "--node-id", "a"];
+    const member = start(
+      args.concat("--nats-url", server.url, "--", process.execPath, "-e", "setInterval(() => {}, 1000)"),
+    );
+    await waitFor(async () => (await group(groupId)).code === 0);
+    member.kill("SIGSTOP");
+    const { code, stderr } = await group("drain", groupId, "a", "--timeout", "300ms");
+    member.kill("SIGCONT");
+    expect([code, stderr]).toEqual([4, expect.stringContaining("what was requested may still happen")]);
+    // As it says.
+    await waitFor(async () => (await json<GroupView>(groupId)).members[0]?.state === "draining");
+    member.kill("SIGTERM");
+    await member.exit;
   });
 
   test("history lists the last change of each resource and session, newest first", async () => {

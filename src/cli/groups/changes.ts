@@ -32,39 +32,47 @@ export async function changed(
 ): Promise<void> {
   const started = performance.now();
   const waitMs = flags.wait ?? CHANGE_TIMEOUT_MS;
-  const { text, pending, isDone } = await interruptible((signal) =>
+  const { text, pending } = await interruptible((signal) =>
     withServers(
       flags,
       async (client) => {
         const change = await request(client);
-        return { ...change, isDone: await untilDone(client, groupId, change, started + waitMs, signal) };
+        return { ...change, pending: await untilDone(client, groupId, change, started + waitMs, signal) };
       },
       { signal },
     ),
   );
   const tookMs = Math.round(performance.now() - started);
+  const isDone = pending === null;
   if (!isDone && waitMs > 0)
     throw new ClusterError("TIMEOUT", `timed out after ${waitMs} ms: ${pending}`, { recoverable: true });
   if (flags.json === true) printJson({ ok: true, done: isDone, tookMs });
   else print(isDone ? `${text} (${tookMs} ms)` : "requested");
 }
 
-/** False: not in time. */
+/** Why it is not done in time; `null`: it is done. A read that fails for now, as when a server is lost, is repeated. */
 async function untilDone(
   client: ClusterClient,
   groupId: string,
-  { done }: Change,
+  { done, pending }: Change,
   deadline: number,
   signal: AbortSignal,
-): Promise<boolean> {
+): Promise<string | null> {
   let content: GroupContent | null = null;
+  let failed: string | null = null;
   while (performance.now() < deadline) {
-    content = await readGroup(client, groupId, content);
-    if (content === null) throw await unknownGroup(client, groupId);
-    if (done(groupView(groupId, content))) return true;
+    try {
+      content = await readGroup(client, groupId, content);
+      failed = null;
+    } catch (error) {
+      if (!(error instanceof ClusterError && error.recoverable)) throw error;
+      failed = error.message;
+    }
+    if (failed === null && content === null) throw await unknownGroup(client, groupId);
+    if (failed === null && content !== null && done(groupView(groupId, content))) return null;
     await pause(POLL_MS, undefined, { signal });
   }
-  return false;
+  return failed === null ? pending : `it was requested, and whether it is done is not known: ${failed}`;
 }
 
 export async function drain(client: ClusterClient, groupId: string, member: string): Promise<Change> {
