@@ -203,7 +203,7 @@ export type LossReason =
   | "released"
   /** The deadline passed without a confirmed renewal. */
   | "expired"
-  /** Another record replaced ours. */
+  /** Another record replaced ours, or garbage under which another node may have led. */
   | "superseded"
   /** The key or the bucket was deleted by another party. */
   | "deleted"

@@ -16,7 +16,7 @@ export interface GroupBounds {
 const ENDED: Readonly<Record<SessionLossReason, string>> = {
   expired: "no renewal was confirmed before the deadline",
   fenced: "another member, or another process with this member id, has ended it",
-  deleted: "the key or its bucket was deleted by another party",
+  deleted: "its key or the bucket was deleted by another party, or the servers have lost history",
   stopped: "the member has stopped",
 };
 

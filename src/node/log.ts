@@ -23,7 +23,7 @@ const RESIGNED: Readonly<Record<ResignReason, string>> = {
 const LOST: Readonly<Record<LossReason, string>> = {
   ...RESIGNED,
   expired: "no renewal was confirmed before the deadline",
-  superseded: "the bucket holds another node's record",
+  superseded: "the bucket holds a record of another node, or garbage",
   deleted: "the lease or its bucket was deleted by another party",
 };
 

@@ -33,7 +33,7 @@ export type WarningCode =
   | "BUCKET_UNUSABLE"
   /**
    * The key holds a message that is not a lease record; it is treated as the lease of an unknown holder and replaced when that
-   * has expired. Cause: another program writes to the bucket. Remedy: remove its permission to do so.
+   * has expired, or at once by the leader whose record it has replaced. Cause: another program writes to the bucket. Remedy: remove its permission to do so.
    */
   | "GARBAGE_RECORD"
   /**

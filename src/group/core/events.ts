@@ -120,12 +120,13 @@ export type SessionLossReason =
   | "expired"
   /** Another member or another incarnation of this one has ended it. */
   | "fenced"
-  /** The key or the bucket was deleted by another party. */
+  /** The key of the session or the bucket was deleted by another party, or the servers have lost history. */
   | "deleted"
   /** `stop`, after all work has ended. */
   | "stopped";
 
 /** Why one term has ended without a drain, or while it drained. */
+/** `superseded`: the key of the resource does not show the claim of the term any more, or may not: a message that contradicts it was not refuted in time. */
 export type TermLossReason = SessionLossReason | "superseded";
 
 export type DrainReason =
