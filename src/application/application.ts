@@ -4,11 +4,11 @@
  * GUARANTEED, whatever the hooks, the work and the callers of the application do:
  *  1. Every wait settles: when its condition holds, at its limit, or when the node has stopped.
  *  2. Hooks are called one at a time and in order. `onLoseLeadership` follows `onBecomeLeader` of the same term, exactly once;
- *     a term has both calls or neither.
+ *     a term has both calls or neither. Exception: a stop that reaches its limit leaves out the calls that wait for a hook which has not returned.
  *  3. A hook or work that fails ends its own term and no other one.
  *  4. Every error that the application throws is reported exactly once, unless it only repeats that its signal has aborted.
-    selfWaitSinceMono: null,
-    lastNumber,
+ *  5. A worker runs at most once per term. Work of two terms never runs at the same time, not even of two incarnations. Work of a term
+ *     starts after its `onBecomeLeader` has returned, except work that this hook itself registers.
  *  6. A term that is given up keeps its lease until its hooks and work have ended or `drainTimeoutMs` has passed, and the result
  *     says which. `stop()` waits for the application for at most `drainTimeoutMs` altogether.
  *  7. Code that may wait for a drain which waits for it delays that drain by `selfWaitMs` at most.

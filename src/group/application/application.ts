@@ -4,7 +4,7 @@
  * GUARANTEED for each resource, whatever the hooks, the work and the callers of the application do:
  *  1. Every wait settles: when its condition holds, at its limit, or when the member has stopped.
  *  2. Hooks of one resource are called one at a time and in order. `onDisown` follows `onOwn` of the same term, exactly once; a term
- *     has both calls or neither.
+ *     has both calls or neither. Exception: a stop that reaches its limit leaves out the calls that wait for a hook which has not returned.
  *  3. Each worker runs at most once per resource and term, after `onOwn`, and never beside work of another term of that resource.
  *  4. A hook or work that fails ends its own term and no other one.
  *  5. Every error that the application throws is reported exactly once, unless it only repeats that its signal has aborted.
