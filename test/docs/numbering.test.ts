@@ -1,4 +1,4 @@
-/** Numbers and headings that are written by hand. */
+/** Numbers and headings that are written by hand, and comments that an editor may have torn. */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -41,4 +41,46 @@ test("CHANGELOG.md has one heading for each version, and one of them for what is
   const unreleased = headings.filter((text) => /unreleased/i.test(text));
   expect(unreleased).toEqual([headings[0]]);
   expect(new Set(headings).size).toBe(headings.length);
+});
+
+const sources = ["src", "scripts", "test", "examples"].flatMap((folder) =>
+  readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
+    .filter((file) => /\.(?:ts|tsx|mjs)$/.test(file) && !file.includes("node_modules"))
+    .map((file) => join(folder, file)),
+);
+
+/** Lines of the documentation comments of a source, each with its number. */
+function documentation(source: string): (readonly [number, string])[] {
+  const found: (readonly [number, string])[] = [];
+  let inside = false;
+  for (const [at, line] of source.split("\n").entries()) {
+    if (inside) found.push([at + 1, line.trim()]);
+    if (inside ? line.includes("*/") : /^\s*\/\*\*(?!.*\*\/)/.test(line)) inside = !inside;
+  }
+  return found;
+}
+
+test("no line of a documentation comment is code", () => {
+  const wrong = sources.flatMap((file) =>
+    documentation(read(file))
+      .filter(([, line]) => !line.startsWith("*"))
+      .map(([number, line]) => `${file}:${number}: ${line}`),
+  );
+  expect(sources.length).toBeGreaterThan(500);
+  expect(wrong).toEqual([]);
+});
+
+test("numbered lists in documentation comments have no gap", () => {
+  const wrong = sources.flatMap((file) => {
+    let before = 0;
+    return documentation(read(file)).flatMap(([number, line]) => {
+      const item = /^\* {1,2}(\d{1,2})\. /.exec(line)?.[1];
+      if (line === "*/") before = 0;
+      if (item === undefined) return [];
+      const isNext = Number(item) === before + 1 || item === "1";
+      before = Number(item);
+      return isNext ? [] : [`${file}:${number}: ${line}`];
+    });
+  });
+  expect(wrong).toEqual([]);
 });
