@@ -6,7 +6,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { NatsOptions } from "../nats/connection/connection.ts";
 import { streamName } from "../nats/names.ts";
 import { ClockBook } from "./clocks/clock-book.ts";
-import { type BucketFacts, type Facts, NO_FACTS, type ServerFacts, type Unseen } from "./facts.ts";
+import { type BucketFacts, type Facts, NO_FACTS, type Unseen } from "./facts.ts";
 import { diagnose } from "./findings/diagnose.ts";
 import { type Finding, type Verdict, verdictOf } from "./findings/finding.ts";
 import { type AccountOptions, AccountSource, type AccountSourceFacts } from "./sources/account-source.ts";
@@ -18,6 +18,7 @@ import { readBucket } from "./sources/read-bucket.ts";
 import { merged, withNames } from "./sources/read-server.ts";
 import { SystemSource } from "./sources/system-source.ts";
 import type { ServerRates } from "./trends/rates.ts";
+import { unseenServers } from "./unseen-servers.ts";
 
 /** Time between the first and the last reading of a clock. Two round trips of 1 ms then bound its rate to 0.1 %. */
 const CLOCK_BASE_MS = 1_000;
@@ -130,28 +131,4 @@ function bucketIn(streams: SourceFacts["streams"], clusterId: string | null): Bu
     return readBucket(detail, clusterId) ?? [];
   });
   return found.find(({ leader }) => leader !== null) ?? found[0] ?? null;
-}
-
-/** Servers that only other servers mention, or that returned few documents. */
-function unseenServers(servers: readonly ServerFacts[]): Unseen[] {
-  const incomplete = servers.filter(
-    ({ error, health, slowConsumers }) => error === null && health === null && slowConsumers === null,
-  );
-  const mentioned = new Set(
-    servers.flatMap(({ routes, meta }) => [
-      ...(routes ?? []),
-      ...(meta?.peers ?? []).map(({ name }) => name),
-    ]),
-  );
-  // A server that is known to be offline is a finding.
-  const gone = servers.flatMap(({ meta }) => (meta?.peers ?? []).filter(({ offline }) => offline));
-  for (const { name } of [...servers, ...gone]) mentioned.delete(name);
-  const names = [...new Set([...incomplete.map(({ name }) => name), ...mentioned])].sort();
-  if (names.length === 0) return [];
-  return [
-    {
-      what: `health, uptime, routes, gateways, slow consumers, JetStream limits and meta group of ${names.join(", ")}`,
-      how: "pass --monitor http://HOST:8222 for each server, or --system-creds FILE (or --system-user) of the system account",
-    },
-  ];
 }
