@@ -31,7 +31,8 @@ export type RecipeName =
   | "stale reads of a replaced leader"
   | "late deletions"
   | "a bucket deleted over an ended holder"
-  | "hidden terms above the revisions";
+  | "hidden terms above the revisions"
+  | "a key deleted twice";
 
 export const recipes: Readonly<Record<RecipeName, Recipe>> = {
   /** A node learns what replaced its acquiring write before it receives the ack. */
@@ -100,6 +101,17 @@ export const recipes: Readonly<Record<RecipeName, Recipe>> = {
       { name: "step down", host: "one", afterMs: [10, 50] },
       { name: "garbage", host: "one", afterMs: [20, 100] },
       { name: "kill -9", host: "third", afterMs: [0, 20] },
+    ],
+  },
+  /** A node that waits because the key was deleted misses the lease that follows, and its deletion. */
+  "a key deleted twice": {
+    nodes: [3],
+    crashDetection: ["lease", "presence"],
+    steps: [
+      { name: "key deleted", host: "one", afterMs: [0, 0] },
+      { name: "vanished", host: "other", afterMs: [2, 5] },
+      { name: "vanished", host: "one", afterMs: [500, 4_000] },
+      { name: "key deleted", host: "one", afterMs: [1, 2_000] },
     ],
   },
 };

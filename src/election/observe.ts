@@ -99,7 +99,7 @@ function warnOfDuplicate(draft: Draft, record: LeaseRecord): void {
 /** The holder whose record was overwritten may still count on its own TTL. */
 function observeGarbage(draft: Draft, revision: number, reason: string): void {
   const { takeoverWait } = draft.holder;
-  const waitMs = Math.max(waitFor(draft, null), takeoverWait?.waitMs ?? 0);
+  const waitMs = Math.max(waitFor(draft, recordOf(draft.lease.view)), takeoverWait?.waitMs ?? 0);
   warn(
     draft,
     "GARBAGE_RECORD",
@@ -115,20 +115,16 @@ function observeGarbage(draft: Draft, revision: number, reason: string): void {
 /**
  * The key was deleted without a release. A go-cluster node steps down like that. Otherwise an operator or a faulty peer deleted
  * it, and the holder may still count on its lease; its last renewal was applied before the deletion, so the full wait from now
- * covers it. That holds without an earlier wait, too, if the stream has grown: what was deleted is then not what was seen.
+ * covers it.
  */
 function observeVacancy(draft: Draft, revision: number, lastSequence: number): void {
   const { view } = draft.lease;
   const { takeoverWait } = draft.holder;
-  const record = view.kind === "occupied" ? view.record : null;
-  const overGoRecord = record !== null && record.incarnation === undefined;
+  const record = recordOf(view);
   const expired = revision === 0 && draft.bucket.maxAgeMs > 0;
-  const mayBeHeld =
-    takeoverWait === null
-      ? isUnseen(view, revision > 0 ? revision - 1 : lastSequence)
-      : view.kind !== "vacant";
-  if (revision > 0 && overGoRecord) draft.holder.takeoverWait = null;
-  else if (mayBeHeld && !expired) wait(draft, takeoverWait?.waitMs ?? waitFor(draft, record));
+  if (isReleaseOfGo(view, revision)) draft.holder.takeoverWait = null;
+  else if (!expired && mayBeHeld(draft, revision, lastSequence))
+    wait(draft, takeoverWait?.waitMs ?? waitFor(draft, record), isEmpty(view) && revision === 0);
   draft.lease.view = {
     kind: "vacant",
     revision,
@@ -139,9 +135,41 @@ function observeVacancy(draft: Draft, revision: number, lastSequence: number): v
   };
 }
 
+/**
+ * Is this the step-down of the go-cluster node that was seen last? Before it deletes the key it writes its cooldown to another one. After
+ * more messages another node may have led, unseen.
+ */
+function isReleaseOfGo(view: View, revision: number): boolean {
+  const record = recordOf(view);
+  if (record === null || record.incarnation !== undefined || view.kind === "unknown") return false;
+  return revision > 0 && revision <= view.revision + 2;
+}
+
+/**
+ * May a holder count on a lease that has vanished? The one that was seen may, unless it is known to have ended; and any other whose lease was
+ * stored and removed unseen, which the sequence of the stream shows. An empty key whose stream grows is waited for once: other
+ * keys of the bucket may be written again and again.
+ */
+function mayBeHeld(draft: Draft, revision: number, lastSequence: number): boolean {
+  const { view } = draft.lease;
+  const { takeoverWait } = draft.holder;
+  if (takeoverWait !== null && view.kind !== "vacant") return true;
+  if (revision === 0 && isEmpty(view) && takeoverWait?.afterGrowth === true) return false;
+  return isUnseen(view, revision > 0 ? revision - 1 : lastSequence);
+}
+
 /** Is the message with this sequence newer than what was seen? False for a node that has seen nothing. */
 function isUnseen(view: View, sequence: number): boolean {
   return view.kind !== "unknown" && sequence > newestSequence(view);
+}
+
+/** Had the key no message? */
+function isEmpty(view: View): boolean {
+  return view.kind === "vacant" && view.revision === 0;
+}
+
+function recordOf(view: View): LeaseRecord | null {
+  return view.kind === "occupied" ? view.record : null;
 }
 
 /** Our deletion of our own lease was applied. */
@@ -164,8 +192,8 @@ function waitFor({ config, bucket }: Draft, record: LeaseRecord | null): number 
 }
 
 /** Starts the takeover wait, or starts it again. */
-function wait(draft: Draft, waitMs: number): void {
-  draft.holder.takeoverWait = { since: draft.now, waitMs };
+function wait(draft: Draft, waitMs: number, afterGrowth = false): void {
+  draft.holder.takeoverWait = { since: draft.now, waitMs, afterGrowth };
 }
 
 /** Takes in an answer of the stream leader. Returns whether it was believed. */

@@ -164,6 +164,8 @@ export type View =
 export interface TakeoverWait {
   readonly since: Instant;
   readonly waitMs: number;
+  /** It was started because the stream of an empty key had grown. */
+  readonly afterGrowth: boolean;
 }
 
 /** A lease record that was sent and is not settled: in flight, or its ack was lost and it may still be applied. */

@@ -163,6 +163,14 @@ describe("the takeover wait after garbage was written over a lease", () => {
     expect(waitMs(play.learns(garbage(9)))).toBe(20_000);
   });
 
+  test("is as long as the TTL of a holder whose connection is confirmed closed: it may have renewed on another one", () => {
+    const play = new Solo("", { crashDetection: "presence" }).opened().connected(connection(1, true));
+    play.reads(record(7, "b", 3, { session: connection(9, true), ttlMs: 20_000 }));
+    play.answered({ kind: "closed" });
+    expect(play.state.holder.takeoverWait).toBeNull();
+    expect(waitMs(play.conflict().reads(garbage(9)))).toBe(20_000);
+  });
+
   test("is the node's own TTL without an earlier record", () => {
     expect(waitMs(new Solo("").opened().connected().reads(garbage(7)))).toBe(10_000);
   });
@@ -228,6 +236,66 @@ describe("the takeover wait after the key was deleted", () => {
     const free = (): Solo => new Solo("", { competes: false }).opened().connected().reads(released(7, 3));
     expect(free().reads(null, 7).state.holder.takeoverWait).toBeNull();
     expect(free().reads(null, 8).state.holder.takeoverWait).toMatchObject({ waitMs: 10_000 });
+  });
+
+  describe("starts again", () => {
+    const since = (play: Solo): number | undefined => play.state.holder.takeoverWait?.since.mono;
+    const deletedAt = (revision: number, ttlMs = 10_000): Solo => {
+      const play = new Solo("", { competes: false })
+        .opened()
+        .connected()
+        .reads(record(7, "b", 3, { ttlMs }));
+      return play.at(1_000).learns(deleted(revision));
+    };
+
+    test.each([
+      ["is deleted", deleted(20), 20],
+      ["is purged", null, 20],
+    ])("when a lease that was stored after the deletion, unseen, %s", (_, entry, lastSequence) => {
+      for (const ms of [5_000, 60_000]) {
+        const play = deletedAt(8, 30_000).at(ms).connected().reads(entry, lastSequence);
+        expect(play.state.holder.takeoverWait).toMatchObject({ since: { mono: ms }, waitMs: 30_000 });
+      }
+    });
+
+    test("not when only the marker was purged, or deleted again", () => {
+      expect(since(deletedAt(8).at(5_000).connected().reads(null, 8))).toBe(1_000);
+      expect(since(deletedAt(8).at(5_000).connected().reads(deleted(9)))).toBe(1_000);
+    });
+
+    test("once while other keys of the bucket are written and the key stays empty", () => {
+      const play = deletedAt(8).at(2_000).connected().reads(null, 8);
+      expect(since(play)).toBe(1_000);
+      expect(since(play.at(3_000).connected().reads(null, 9))).toBe(3_000);
+      expect(since(play.at(4_000).connected().reads(null, 10))).toBe(3_000);
+      expect(since(play.at(60_000).connected().reads(null, 90))).toBe(3_000);
+      // What is seen on the key counts again.
+      expect(since(play.at(61_000).learns(record(91, "b", 91)))).toBe(61_000);
+      expect(since(play.at(62_000).connected().reads(null, 91))).toBe(62_000);
+      expect(since(play.at(63_000).connected().reads(null, 92))).toBe(63_000);
+    });
+
+    test("never on an empty key whose bucket has a max-age", () => {
+      const play = new Solo("")
+        .opened("generation-1", 10_000)
+        .connected()
+        .reads(goRecord(7, "g", 3));
+      play.connected().reads(null, 8).at(12_000).connected().reads(null, 20);
+      expect(since(play)).toBe(0);
+    });
+  });
+
+  test("is none after the step-down of a go-cluster node, with its cooldown before it, unless more was stored", () => {
+    const stepDown = (revision: number): Solo => {
+      const play = new Solo("", { competes: false }).opened("generation-1", 10_000).connected();
+      return play
+        .reads(goRecord(7, "g", 3))
+        .at(1_000)
+        .learns(deleted(revision));
+    };
+    expect(stepDown(8).state.holder.takeoverWait).toBeNull();
+    expect(stepDown(9).state.holder.takeoverWait).toBeNull();
+    expect(stepDown(10).state.holder.takeoverWait).toMatchObject({ since: { mono: 1_000 } });
   });
 
   test("counts from the last record when the bucket's max-age expired it", () => {

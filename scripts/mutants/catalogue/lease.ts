@@ -62,8 +62,8 @@ export const leaseMutants: readonly Mutant[] = [
   {
     name: "garbage over a longer lease is replaced after the own TTL",
     file: "src/election/observe.js",
-    from: "takeoverWait?.waitMs ?? 0);",
-    to: "0);",
+    from: "const waitMs = Math.max(waitFor(draft, recordOf(draft.lease.view)), takeoverWait?.waitMs ?? 0);",
+    to: "const waitMs = waitFor(draft, null);",
   },
   {
     name: "while a renewal is in flight the next one is due after the deadline",
@@ -89,8 +89,8 @@ export const leaseMutants: readonly Mutant[] = [
   {
     name: "a renewal does not start the takeover wait again",
     file: "src/election/observe.js",
-    from: "draft.holder.takeoverWait = { since: draft.now, waitMs };",
-    to: "draft.holder.takeoverWait = { since: draft.holder.takeoverWait?.since ?? draft.now, waitMs };",
+    from: "draft.holder.takeoverWait = { since: draft.now, waitMs, afterGrowth };",
+    to: "draft.holder.takeoverWait = { since: draft.holder.takeoverWait?.since ?? draft.now, waitMs, afterGrowth };",
   },
   {
     name: "the margin is a tenth of what it should be",

@@ -40,14 +40,21 @@ export const takeoverMutants: readonly Mutant[] = [
   {
     name: "no takeover wait after the record vanished",
     file: "src/election/observe.js",
-    from: "else if (mayBeHeld && !expired) wait(draft, takeoverWait?.waitMs ?? waitFor(draft, record));",
-    to: "else draft.holder.takeoverWait = null;",
+    from: "else if (!expired && mayBeHeld(draft, revision, lastSequence))",
+    to: "else draft.holder.takeoverWait = null; if (false)",
   },
   {
     name: "no takeover wait after what vanished unseen",
     file: "src/election/observe.js",
-    from: "takeoverWait === null ? isUnseen(view, revision > 0 ? revision - 1 : lastSequence) :",
-    to: "takeoverWait === null ? false :",
+    from: "return isUnseen(view, revision > 0 ? revision - 1 : lastSequence);",
+    to: "return takeoverWait !== null && isUnseen(view, revision > 0 ? revision - 1 : lastSequence);",
+  },
+  {
+    name: "no further wait after what vanished unseen since a deletion",
+    recipe: "a key deleted twice",
+    file: "src/election/observe.js",
+    from: "return isUnseen(view, revision > 0 ? revision - 1 : lastSequence);",
+    to: "return takeoverWait === null && isUnseen(view, revision > 0 ? revision - 1 : lastSequence);",
   },
   {
     name: "no takeover wait in a bucket that was recreated over an ended holder",

@@ -93,9 +93,11 @@ function knows(
   const { view } = driver.state.lease;
   const { takeoverWait } = driver.state.holder;
   if (kind === "aged" || view.kind === "unknown") return false;
-  // It will find that the stream has grown beyond what it has seen.
-  if (takeoverWait === null && (kind === "deleted" || kind === "purged"))
-    return newestSequence(view) < newest;
+  // It will find that the stream has grown beyond what it has seen. On an empty key other keys may be why: once is enough.
+  if ((takeoverWait === null || view.kind === "vacant") && (kind === "deleted" || kind === "purged")) {
+    const hasWaited = view.kind === "vacant" && view.revision === 0 && takeoverWait?.afterGrowth === true;
+    return newestSequence(view) < newest && (kind === "deleted" || !hasWaited);
+  }
   if (takeoverWait === null && kind !== "recreated") return false;
   return (
     view.kind === "occupied" && view.record?.incarnation === leader.incarnation && view.record.epoch === epoch
