@@ -2,13 +2,14 @@
  * Which epochs are possible. An epoch that is too large would end the election: no node could exceed it, and no fence would accept a
  * smaller one.
  *
- * Within one bucket an honest epoch never lies above the revision of its record: each term takes at least one write, and raises the
- * epoch by one or sets it to a sequence of the stream. Only a bucket whose revisions begin at 1 again, on servers before 2.10, holds
- * epochs above them: those of the bucket before it. So a record or a marker may lie `EPOCH_SLACK` above its own revision, and no
- * more. One that lies higher is garbage at every node, whatever the node remembers.
+ * In the first bucket of a cluster, and in one that was created above it, an honest epoch never lies above the revision of its record: each
+ * term takes at least one write, and raises the epoch by one or sets it to a sequence of the stream. Only a bucket whose revisions begin at
+ * 1 again, such as one that was recreated on a server before 2.10, holds epochs above them: those of the bucket before it. So a record or a
+ * marker may lie `EPOCH_SLACK` above its own revision, and no more. One that lies higher is garbage at every node, whatever the node remembers.
  *
- * A node that follows the protocol cannot leave that range: its next term raises the epoch by one and takes at least one revision. So
- * a forged epoch within the range costs the cluster the numbers below it, once, and the election goes on above it.
+ * A node that follows the protocol cannot leave that range: its next term raises the epoch by one, or by as many as revisions have passed
+ * unseen, and takes at least one revision more. So a forged epoch within the range costs the cluster the numbers below it, once, and the
+ * election goes on above it.
  */
 
 /**
