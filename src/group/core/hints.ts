@@ -3,8 +3,8 @@
  * forged, or the one that was taken in at that revision was. An answer decides.
  *
  * Forged messages must not cause a read each. The key of the first hint is read at once. Those of the next `retryDelayMs` are remembered and
- * read together when it is over: up to 16 by a read of each, more by one bulk read of everything, once in W. So no hint is
- * dropped, and neither the memory nor the requests of a member grow with what is forged.
+ * read together when it is over: up to 16 by a read of each, more by one bulk read of everything, after which the next ones wait for W. So no
+ * hint is dropped, and neither the memory nor the requests of a member grow with what is forged.
  */
 import { readAgain } from "./requests.ts";
 import { isOtherMessage, ownerView } from "./resources.ts";
