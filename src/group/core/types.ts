@@ -1,6 +1,6 @@
 /**
  * The vocabulary of a group: what its bucket stores, which outcomes its requests have. Types only. The core turns
- * (state, event, now) into (state, effects); the driver carries the effects out.
+ * (state, event, now) into effects, and changes the state in place; the driver carries the effects out.
  *
  * The bucket has one key per member (`session`), one per resource (`owner`), one for the coordinator and one for its plan. Every
  * write is a compare-and-set on one key. Numbers come from the server: the number of a session is the revision of its begin,
@@ -28,7 +28,7 @@ export interface Authorship {
   readonly nonce: number;
   /** The stream's creation time. A record of another generation is not believed. */
   readonly generation: string;
-  /** The largest session number or epoch that the writer knew. Matters only after the server has lost history. */
+  /** The largest session number or epoch that the writer knew. Matters only where revisions come again: after lost history, or in another bucket. */
   readonly above: number;
 }
 
