@@ -7,7 +7,7 @@ import { waitFor } from "../../scripts/shared/wait.ts";
 import { atEnd } from "../support/at-end.ts";
 import { freshId } from "../support/fresh-id.ts";
 import { get, openDoor } from "../support/http/door.ts";
-import { settled, startNode, type TestNode } from "../support/node/test-node.ts";
+import { CALM, settled, startNode, type TestNode } from "../support/node/test-node.ts";
 import { useNatsServer } from "../support/use-server.ts";
 
 const server = useNatsServer();
@@ -33,7 +33,16 @@ test.skipIf(why !== "")(`requests through HAProxy reach each leader in turn${why
   const clusterId = freshId();
   const nodes: TestNode[] = [];
   for (const nodeId of ["a", "b", "c"])
-    nodes.push(await startNode(server, { clusterId, nodeId, cooldownMs: 100 }));
+    nodes.push(
+      await startNode(server, {
+        ...CALM,
+        clusterId,
+        nodeId,
+        cooldownMs: 100,
+        // However late the successor gets a CPU.
+        successorGraceMs: CALM.leaseTtlMs,
+      }),
+    );
   const instances = await Promise.all(
     nodes.map(async (node) => {
       const { port: doorPort } = await openDoor({ nodes: [node.node] });
