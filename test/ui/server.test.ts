@@ -1,16 +1,18 @@
 /** The server of the page on a real nats-server: what it shows, who may see it and change something, and what ends it. */
 import { connect as connectTcp } from "node:net";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
 import { startNatsServer } from "../../src/testing.ts";
 import type {
   AccountView,
+  ChangesView,
   ClusterCard,
   DoctorView,
   GridChunk,
   GroupCard,
   LeaseCard,
   PastView,
+  RenewalsCard,
 } from "../../src/ui/model/types.ts";
 import { atEnd } from "../support/at-end.ts";
 import { freshId } from "../support/fresh-id.ts";
@@ -101,6 +103,29 @@ describe("what is shown", () => {
     const other = await Viewer.open(url);
     expect([...other.values.keys()].filter((name) => name.includes("/grid/"))).toEqual([]);
     expect(other.values.has(key)).toBe(true);
+  });
+
+  test("the times of a group by the clock of this host, also if that is wrong", async () => {
+    const group = new RealGroup(server.url, { resources: 1 });
+    await group.start("a");
+    await group.untilShares({ a: 1 });
+    // An hour ahead of the clock of the NATS server: by that, the last renewal would be an hour ago.
+    const realNow = Date.now.bind(Date);
+    const clock = vi.spyOn(Date, "now").mockImplementation(() => realNow() + 3_600_000);
+    atEnd(() => clock.mockRestore());
+    const { url } = await servePage(server.url);
+    const key = `group/${group.groupId}`;
+    const viewer = await Viewer.open(url, key);
+    const isRecent = (at: number | null | undefined): boolean => Math.abs(Date.now() - (at ?? 0)) < 60_000;
+    const renewals = await viewer.until<RenewalsCard>(`renewals/${group.groupId}`, (all) => all.length === 1);
+    expect(renewals.map(isRecent)).toEqual([true]);
+    const [cell] = await viewer.until<GridChunk>(`${key}/grid/0`, (cells) => cells.length === 1);
+    expect(isRecent(cell?.[5])).toBe(true);
+    const changes = await viewer.until<ChangesView>(`${key}/changes`, (all) => all.length > 0);
+    expect(changes.every(({ at }) => isRecent(at))).toBe(true);
+    // By a message, too.
+    const [renewed = 0] = renewals;
+    await viewer.until<RenewalsCard>(`renewals/${group.groupId}`, ([at = 0]) => at > renewed && isRecent(at));
   });
 
   test("that the server is gone, with the last known state; and that it is back", async () => {

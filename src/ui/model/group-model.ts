@@ -103,8 +103,14 @@ export class GroupModel {
     this.#created = null;
   }
 
-  /** Takes in an update. It must be run to its end before the next one. */
-  *take({ created, entries, upTo, now, whole }: GroupUpdate): Generator<void, GridChange> {
+  /**
+   * Takes in an update. It must be run to its end before the next one.
+   *
+   * @param aheadMs - The clock of the bucket's server less the one of the page, whose times are shown.
+   */
+  *take(update: GroupUpdate, aheadMs = 0): Generator<void, GridChange> {
+    const { created, entries, upTo, whole } = update;
+    const now = update.now - aheadMs;
     if (created !== this.#created || whole) {
       // Changes of a bucket that has been replaced are not of this one.
       if (created !== this.#created) this.#state = { ...this.#state, changes: [] };
@@ -117,8 +123,8 @@ export class GroupModel {
     let sessionsChanged = isFirst;
     let planChanged = isFirst;
     let namesChanged = isFirst;
-    for (const [subject, stored] of entries) {
-      const { entry } = stored;
+    for (const [subject, { entry, at }] of entries) {
+      const stored = { entry, at: at - aheadMs };
       const { key } = entry;
       const held = key.kind === "owner" ? this.#owners.get(key.resource) : this.#few.get(subject);
       // A message may have overtaken the read that contains an older one.

@@ -18,7 +18,7 @@ const MERGED = 12;
 export interface GroupState {
   readonly id: string;
   readonly view: GroupSummary | null;
-  /** When `view` was made: by the clock of its bucket's server. */
+  /** When `view` was made: by the clock of the page's server, as all times here. */
   readonly now: number;
   readonly problem: string | null;
   readonly tints: ReadonlyMap<string, number>;

@@ -154,7 +154,7 @@ export class GroupFollower {
     }
     this.#upTo = Math.max(this.#upTo, upTo);
     this.#closeGap();
-    await this.#do((model) => model.take(update));
+    await this.#do((model) => model.take(update, this.#offsetMs));
     if (this.#pending.size > 0) this.#flushIn(SPACING_MS);
   }
 
@@ -215,7 +215,8 @@ export class GroupFollower {
     const entries = new Map(this.#pending);
     this.#pending.clear();
     const { created } = position;
-    return yield* model.take({ created, entries, upTo: this.#upTo, now: this.#now(), whole: false });
+    const update = { created, entries, upTo: this.#upTo, now: this.#now(), whole: false };
+    return yield* model.take(update, this.#offsetMs);
   }
 
   /** Changes the model and shows it, after what is being done. */
