@@ -125,6 +125,11 @@ export function* groupViewSteps(groupId: string, content: GroupContent): Generat
   };
 }
 
+/** Whether a member has renewed its session in time. The sessions of members that all ended at once are ended by none. */
+export function isAlive({ members }: Pick<GroupView, "members">): boolean {
+  return members.some(({ state }) => state !== "late");
+}
+
 /** The members as the planner sees them. */
 export function planMembersOf({ members }: GroupView): PlanMember[] {
   return members.map(({ memberId, state, weight, zone, maxOwned, refuses }) => ({

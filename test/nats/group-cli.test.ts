@@ -8,7 +8,7 @@ import type { DryRun, GroupView } from "../../src/manager/group-view.ts";
 import { FIRST_SEQUENCE_SINCE, isAtLeast } from "../../src/nats/api/server-version.ts";
 import { startNatsServer } from "../../src/testing.ts";
 import { atEnd } from "../support/at-end.ts";
-import { folder, start } from "../support/cli/run-cli.ts";
+import { configFile, configFor, folder, start } from "../support/cli/run-cli.ts";
 import { runHere } from "../support/cli/run-here.ts";
 import { freshId } from "../support/fresh-id.ts";
 import { RealGroup } from "../support/group/real-group.ts";
@@ -300,6 +300,23 @@ describe("group", () => {
     expect([code, stdout]).toEqual([3, expect.stringContaining("no member is alive")]);
     const view = await json<GroupView>(members.groupId);
     expect(view).toMatchObject({ members: [], owned: 0, unowned: 12, coordinator: null });
+  });
+
+  test("exits 3 when all members were killed at once: none is left to end their sessions", async () => {
+    const groupId = freshId("g");
+    const election = { leaseTtlMs: 2_000, heartbeatIntervalMs: 500 };
+    const config = configFile(configFor(server, freshId(), "a", { election }));
+    const args = ["run", "--group", groupId, "--resources", "2", "--config", config];
+    const program = 'console.log("up"); setInterval(() => {}, 1000)';
+    const member = start<{ readonly text?: string }>([...args, "--", process.execPath, "-e", program]);
+    await member.next(({ text }) => text === "up");
+    await member.next(({ text }) => text === "up");
+    member.kill("SIGKILL");
+    await waitFor(async () => (await group(groupId)).code === 3);
+    expect((await group(groupId)).stdout).toContain(
+      "no member is alive: none has renewed its session in time",
+    );
+    expect(await json<GroupView>(groupId)).toMatchObject({ members: [{ state: "late", owns: 2 }] });
   });
 
   test("--watch prints a line for each change until a signal", async () => {

@@ -133,6 +133,22 @@ describe.runIf(hasChromium)(`the page in Chromium${CHROMIUM_REASON}`, () => {
     expect(await page.locator(`[data-group="${group.groupId}"]`).innerText()).not.toContain("unowned");
   });
 
+  test("says that no member is alive when all were killed at once", async () => {
+    const groupId = freshId("g");
+    const election = { leaseTtlMs: 2_000, heartbeatIntervalMs: 500 };
+    const config = configFile(configFor(server, freshId(), "a", { election }));
+    const args = ["run", "--group", groupId, "--resources", "2", "--config", config];
+    const member = start([...args, "--", process.execPath, "-e", "setInterval(() => {}, 1000)"]);
+    const { url } = await servePage(server.url);
+    const page = await openPage(browser, url);
+    const card = `[data-group="${groupId}"]`;
+    await text(page, card, /all owned.*2 resources/s);
+    member.kill("SIGKILL");
+    await text(page, card, "no member is alive");
+    await page.locator(card).click();
+    await text(page, "tbody tr", /a.*late/s);
+  });
+
   test("is used by the keyboard: help, filter, cards, grid, pause, theme", async () => {
     const [first, second] = [freshId("k1"), freshId("k2")];
     const leader = await startLeader(server, { clusterId: first, nodeId: "a", cooldownMs: 0, ...LONG });

@@ -1,6 +1,6 @@
 /** The commands about one group. */
 import { type Command, Option } from "commander";
-import { dryRun } from "../../manager/group-view.ts";
+import { dryRun, isAlive } from "../../manager/group-view.ts";
 import { CliError, EXIT } from "../exit.ts";
 import { changed, drain, move, rejoin } from "../groups/changes.ts";
 import { DEFAULT_CHANGES, groupHistory } from "../groups/group-history.ts";
@@ -141,7 +141,7 @@ async function show(groupId: string, flags: ShowFlags): Promise<void> {
   const view = await withServers(flags, (client) => readView(client, groupId));
   if (flags.json === true) printJson(view);
   else printLines(groupLines(view, listsAll(flags), columnsOfOutput()));
-  if (view.members.length === 0 || view.unowned > 0) process.exitCode = EXIT.noLeader;
+  if (!isAlive(view) || view.unowned > 0) process.exitCode = EXIT.noLeader;
 }
 
 async function plan(groupId: string, { without = [], ...flags }: PlanFlags): Promise<void> {

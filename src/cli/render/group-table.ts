@@ -1,10 +1,11 @@
 /** The tables of groups, their members and their resources. */
-import type {
-  DryRun,
-  GroupMemberRow,
-  GroupResourceRow,
-  GroupView,
-  PlannedMove,
+import {
+  type DryRun,
+  type GroupMemberRow,
+  type GroupResourceRow,
+  type GroupView,
+  isAlive,
+  type PlannedMove,
 } from "../../manager/group-view.ts";
 import { showSeconds } from "./duration.ts";
 import { table } from "./table.ts";
@@ -12,6 +13,7 @@ import { bad, dim, good, type Line, line, type Part, strong, wrap } from "./text
 
 /** Lists of more differing resources than this are cut, on terminals and elsewhere; `--json` has all. */
 const MAX_SHOWN = 50;
+const NONE_IN_TIME = "no member is alive: none has renewed its session in time, and no resource is worked on";
 
 export function groupsTable(views: readonly GroupView[], columns: number): Line[] {
   const rows = views.map((view) => [
@@ -39,6 +41,7 @@ export function groupLines(view: GroupView, all: boolean, columns: number): Line
     ...head.flatMap((one) => wrap(one, columns, 2)),
     [],
     ...(members.length === 0 ? [line`${bad("no member is alive")}`] : memberTable(members, columns)),
+    ...(members.length > 0 && !isAlive(view) ? [[], line`${bad(NONE_IN_TIME)}`] : []),
     ...differingLists(members),
     ...(shown.length === 0 ? [] : [[], ...resourceTable(shown, all, columns)]),
   ];

@@ -8,6 +8,8 @@ import {
   Crumbs,
   Empty,
   Findings,
+  groupPhaseOf,
+  memberState,
   Pill,
   Section,
   Shares,
@@ -16,7 +18,7 @@ import {
   type Tone,
 } from "./pieces.tsx";
 import { ResourceGrid } from "./resource-grid.tsx";
-import { doctor, entity, filter, mayControl, now } from "./store.ts";
+import { doctor, entity, filter, mayControl } from "./store.ts";
 
 export function GroupPage({ id }: { readonly id: string }) {
   const card = entity<GroupCard>(`group/${id}`).value;
@@ -68,7 +70,7 @@ export function GroupPage({ id }: { readonly id: string }) {
 }
 
 function Summary({ card }: { readonly card: GroupCard }) {
-  const tone = card.unowned > 0 ? "bad" : card.moving > 0 ? "warn" : "good";
+  const { tone } = groupPhaseOf(card);
   return (
     <div class={`panel hero card-${tone}`}>
       <dl class="facts facts-wide">
@@ -173,8 +175,7 @@ interface MemberRowProps {
 }
 
 function MemberRow({ group, member, renewedAt }: MemberRowProps) {
-  const isLate = member.state === "live" && renewedAt !== null && now.value - renewedAt > member.ttlMs;
-  const state = isLate ? "late" : member.state;
+  const state = memberState(member, renewedAt);
   return (
     <tr class={state === "gone" ? "gone" : ""}>
       <th scope="row">

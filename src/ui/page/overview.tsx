@@ -3,7 +3,7 @@ import type { ClusterCard, DoctorView, GroupCard } from "../model/types.ts";
 import { DeadlineBar } from "./deadline-bar.tsx";
 import { count, grouped } from "./format.ts";
 import { Lanes, windowOf } from "./lanes.tsx";
-import { Clock, Empty, Findings, Pill, phaseOf, Section, Shares, Since } from "./pieces.tsx";
+import { Clock, Empty, Findings, groupPhaseOf, Pill, phaseOf, Section, Shares, Since } from "./pieces.tsx";
 import { account, clusterIds, doctor, entity, filter, groupIds } from "./store.ts";
 
 const LANES_ON_CARD = 5;
@@ -204,13 +204,7 @@ function ClusterTile({ id }: { readonly id: string }) {
 function GroupTile({ id }: { readonly id: string }) {
   const card = entity<GroupCard>(`group/${id}`).value;
   if (card === undefined) return null;
-  const tone = card.unowned > 0 ? "bad" : card.moving > 0 ? "warn" : "good";
-  const text =
-    card.unowned > 0
-      ? `${grouped(card.unowned)} unowned`
-      : card.moving > 0
-        ? `${grouped(card.moving)} moving`
-        : "all owned";
+  const { tone, text } = groupPhaseOf(card);
   return (
     <a class={`card card-${tone}`} href={`#/group/${id}`} data-group={id}>
       <header class="card-head">

@@ -1,8 +1,15 @@
 /** Small parts that several views use. */
 import type { ComponentChildren } from "preact";
-import type { ClusterCard, FindingCard, NodeCard } from "../model/types.ts";
-import { clock, coarse, whyNotText } from "./format.ts";
-import { now } from "./store.ts";
+import type {
+  ClusterCard,
+  FindingCard,
+  GroupCard,
+  MemberCard,
+  NodeCard,
+  RenewalsCard,
+} from "../model/types.ts";
+import { clock, coarse, grouped, whyNotText } from "./format.ts";
+import { entity, now } from "./store.ts";
 
 export type Tone = "good" | "warn" | "bad" | "plain";
 
@@ -77,6 +84,23 @@ export function phaseOf(card: ClusterCard): { readonly tone: Tone; readonly text
     default:
       return card.phase satisfies never;
   }
+}
+
+/** One state of a group, in words. */
+export function groupPhaseOf(card: GroupCard): { readonly tone: Tone; readonly text: string } {
+  if (card.unowned > 0) return { tone: "bad", text: `${grouped(card.unowned)} unowned` };
+  const renewals = entity<RenewalsCard>(`renewals/${card.id}`).value ?? [];
+  const states = card.members.map((member, index) => memberState(member, renewals[index] ?? null));
+  const isAlive = card.membersLeftOut > 0 || states.some((state) => state === "live" || state === "draining");
+  if (card.members.length > 0 && !isAlive) return { tone: "bad", text: "no member is alive" };
+  if (card.moving > 0) return { tone: "warn", text: `${grouped(card.moving)} moving` };
+  return { tone: "good", text: "all owned" };
+}
+
+/** Its state now: between two changes of the group, only time passes. */
+export function memberState(member: MemberCard, renewedAt: number | null): MemberCard["state"] {
+  const isOver = renewedAt !== null && now.value - renewedAt > member.ttlMs;
+  return isOver && member.state !== "gone" ? "late" : member.state;
 }
 
 export function WhyNotText({ node }: { readonly node: NodeCard }) {
