@@ -1,4 +1,5 @@
 /** Numbers and headings that are written by hand, and comments that an editor may have torn. */
+import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -35,6 +36,29 @@ test("every test that a document names exists", () => {
   // The placeholder of a pinned history.
   expect(named.filter((path) => !path.includes("NAME") && !existsSync(join(root, path)))).toEqual([]);
 });
+
+/** Runs git in this repository. */
+function git(...args: string[]): { readonly status: number | null; readonly stdout: string } {
+  return spawnSync("git", args, { cwd: root, encoding: "utf8" });
+}
+
+const hasHistory = git("rev-parse", "--is-shallow-repository").stdout.trim() === "false";
+
+// A rebase gives a commit another hash.
+test.skipIf(!hasHistory)(
+  "the commit that a pinned history names is in the history of this repository",
+  () => {
+    const wrong = ["test/simulator/pinned", "test/sim/pinned"].flatMap((folder) =>
+      readdirSync(join(root, folder)).flatMap((file) => {
+        const { fixedBy } = JSON.parse(read(`${folder}/${file}`)) as { readonly fixedBy: string };
+        return git("merge-base", "--is-ancestor", fixedBy, "HEAD").status === 0
+          ? []
+          : [`${file}: ${fixedBy}`];
+      }),
+    );
+    expect(wrong).toEqual([]);
+  },
+);
 
 test("CHANGELOG.md has one heading for each version, and one of them for what is not released", () => {
   const headings = [...read("CHANGELOG.md").matchAll(/^## (.+)$/gm)].map(([, text = ""]) => text);
