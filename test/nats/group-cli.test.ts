@@ -317,6 +317,8 @@ describe("group", () => {
       "no member is alive: none has renewed its session in time",
     );
     expect(await json<GroupView>(groupId)).toMatchObject({ members: [{ state: "late", owns: 2 }] });
+    const { stdout } = await runHere(["groups", "--nats-url", server.url]);
+    expect(stdout).toMatch(new RegExp(`^${groupId} +1, 1 late +2 +2 +0 +0 +a$`, "m"));
   });
 
   test("--watch prints a line for each change until a signal", async () => {

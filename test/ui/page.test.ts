@@ -145,6 +145,7 @@ describe.runIf(hasChromium)(`the page in Chromium${CHROMIUM_REASON}`, () => {
     await text(page, card, /all owned.*2 resources/s);
     member.kill("SIGKILL");
     await text(page, card, "no member is alive");
+    await text(page, ".total:has-text('Resources owned') .bad-text", / of /);
     await page.locator(card).click();
     await text(page, "tbody tr", /a.*late/s);
   });

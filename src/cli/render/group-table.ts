@@ -18,7 +18,7 @@ const NONE_IN_TIME = "no member is alive: none has renewed its session in time, 
 export function groupsTable(views: readonly GroupView[], columns: number): Line[] {
   const rows = views.map((view) => [
     view.groupId,
-    String(view.members.length),
+    membersText(view),
     String(view.resources.length),
     String(view.owned),
     view.moving === 0 ? "0" : strong(String(view.moving)),
@@ -26,6 +26,11 @@ export function groupsTable(views: readonly GroupView[], columns: number): Line[
     view.coordinator ?? "-",
   ]);
   return table(["GROUP", "MEMBERS", "RESOURCES", "OWNED", "MOVING", "UNOWNED", "COORDINATOR"], rows, columns);
+}
+
+function membersText({ members }: GroupView): Part {
+  const late = members.filter(({ state }) => state === "late").length;
+  return late === 0 ? String(members.length) : bad(`${members.length}, ${late} late`);
 }
 
 /** @param all Every resource, not only those that move or have no owner. */

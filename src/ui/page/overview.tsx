@@ -84,7 +84,6 @@ function Totals() {
   const sum = (pick: (card: GroupCard) => number): number =>
     groups.reduce((all, card) => all + pick(card), 0);
   const nodes = cards.flatMap((card) => card.nodes.filter(({ state }) => state !== "absent")).length;
-  const unowned = sum((card) => card.unowned);
   return (
     <dl class="totals">
       <Total
@@ -97,7 +96,7 @@ function Totals() {
       <Total
         label="Resources owned"
         value={`${grouped(sum((card) => card.owned))} of ${grouped(sum((card) => card.resources))}`}
-        bad={unowned > 0}
+        bad={groups.some((card) => card.problem !== null || groupPhaseOf(card).tone === "bad")}
       />
     </dl>
   );
