@@ -78,6 +78,7 @@ export function draftOf(state: ElectionState, now: Instant): Draft {
       refreshedAt: lease.refreshedAt,
       disputed: lease.disputed,
       highestEpoch: lease.highestEpoch,
+      epochsAbove: lease.epochsAbove,
     },
     holder: {
       takeoverWait: holder.takeoverWait,

@@ -149,6 +149,7 @@ export function initialState(
       refreshedAt: now,
       disputed: false,
       highestEpoch: rememberedEpoch,
+      epochsAbove: 0,
     },
     holder: {
       takeoverWait: null,

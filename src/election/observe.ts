@@ -9,6 +9,7 @@ import type { LeaseEntry, LeaseRecord, Snapshot, View } from "./types.ts";
 /** Takes in the message on the key. A message that is not newer than what was seen changes nothing. */
 function observe(draft: Draft, entry: LeaseEntry): void {
   if (entry.revision <= draft.lease.newestRevision) return;
+  noteBucket(draft, entry.revision);
   noteRevision(draft, entry.revision);
   draft.retry.conflicts = 0;
   // What was confirmed and asked concerned another message, or one of another bucket.
@@ -22,7 +23,7 @@ function observe(draft: Draft, entry: LeaseEntry): void {
       return observeGarbage(draft, entry.revision, entry.reason);
     case "released":
       draft.holder.takeoverWait = null;
-      draft.lease.highestEpoch = Math.max(draft.lease.highestEpoch, entry.epoch);
+      noteEpoch(draft, entry.epoch, entry.revision);
       draft.lease.view = {
         kind: "vacant",
         revision: entry.revision,
@@ -78,7 +79,19 @@ function observeRecord(draft: Draft, revision: number, record: LeaseRecord): voi
     else wait(draft, waitFor(draft, record));
   }
   draft.lease.view = { kind: "occupied", revision, record, epochFloor: record.epoch };
-  draft.lease.highestEpoch = Math.max(highestEpoch, record.epoch);
+  noteEpoch(draft, record.epoch, revision);
+}
+
+/** The first that is seen of a bucket. What is remembered of the one before was its largest epoch, unless revisions lie above it. */
+function noteBucket({ lease }: Draft, sequence: number): void {
+  if (lease.view.kind === "unknown")
+    lease.epochsAbove = lease.highestEpoch > sequence ? lease.highestEpoch : 0;
+}
+
+/** This epoch was written at this revision. */
+function noteEpoch({ lease }: Draft, epoch: number, revision: number): void {
+  lease.highestEpoch = Math.max(lease.highestEpoch, epoch);
+  lease.epochsAbove = Math.max(lease.epochsAbove, epoch - revision);
 }
 
 /** A record of our node id may be left over from an earlier incarnation; one that is renewed belongs to a running process. */
@@ -211,6 +224,7 @@ export function observeSnapshot(draft: Draft, snapshot: Snapshot): boolean {
     observe(draft, snapshot.entry);
   } else if (view.kind !== "vacant" || view.revision !== 0 || view.lastSequence !== snapshot.lastSequence) {
     // Also after a marker: markers expire and are purged like records, and no write can expect one that is gone.
+    noteBucket(draft, snapshot.lastSequence);
     noteRevision(draft, snapshot.lastSequence);
     observeVacancy(draft, 0, snapshot.lastSequence);
   }

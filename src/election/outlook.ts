@@ -116,14 +116,15 @@ export function newestSequence(view: Exclude<View, { kind: "unknown" }>): number
  * The largest epoch that a message up to this sequence may have had, which has been replaced or removed: a bound where no epoch can be read.
  * Each term takes at least one write, and raises the epoch by one or sets it to a sequence. So in the first bucket of a cluster, and
  * in one that was created above it, no epoch exceeds the sequence it was written at: nodes without memory rely on it. In one whose
- * revisions have begun at 1 again, epochs have grown by no more than sequences since what was seen last, or since the bucket was
- * created by a node that knew no larger epoch.
+ * revisions have begun at 1 again, epochs lie above their sequences by as much as the largest epoch of the bucket before, at most. So does the
+ * next one: it is one more than an epoch of an earlier message, or than this bound. A node knows the difference if it remembers that epoch.
+ * What it has read in this bucket is not enough: another one may have found that garbage hid what was read, and have gone up to the bound.
  */
 export function hiddenEpochFloor({ lease }: ElectionState, sequence: number): number {
-  const { view, highestEpoch } = lease;
-  const known = Math.max(epochFloor(view), highestEpoch);
-  if (view.kind === "unknown") return known > sequence ? known + sequence : sequence;
-  return sequence + Math.max(0, known - newestSequence(view));
+  const { view, highestEpoch, epochsAbove } = lease;
+  // A bucket that has lost messages may have fewer sequences than it had.
+  const lost = view.kind === "unknown" ? 0 : Math.max(epochFloor(view), highestEpoch) - newestSequence(view);
+  return sequence + Math.max(epochsAbove, lost);
 }
 
 /**

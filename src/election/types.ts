@@ -315,6 +315,8 @@ export interface LeaseKnowledge {
   readonly disputed: boolean;
   /** Largest epoch ever read from the bucket or written. Never decreases; survives the bucket and `stop()`. */
   readonly highestEpoch: number;
+  /** How far an epoch of this bucket may lie above the sequence at which it was written (`hiddenEpochFloor`). */
+  readonly epochsAbove: number;
 }
 
 /** What this node has learned about the other node that holds, or last held, the lease. */

@@ -1,7 +1,13 @@
 import { describe, expect, test } from "vitest";
 import { wakeDelayMs } from "../../src/election/due.ts";
 import { isHeld } from "../../src/election/election.ts";
-import { dependsOnConnection, epochFloor, expectationOf, watchedHolder } from "../../src/election/outlook.ts";
+import {
+  dependsOnConnection,
+  epochFloor,
+  expectationOf,
+  nextEpoch,
+  watchedHolder,
+} from "../../src/election/outlook.ts";
 import { contradictsView } from "../../src/election/trust.ts";
 import type { View } from "../../src/election/types.ts";
 import { connection, deleted, garbage, goRecord, record, released, Solo } from "./play/solo.ts";
@@ -85,7 +91,43 @@ describe("the floor of the next epoch", () => {
       .opened()
       .connected()
       .reads(record(3, "b", 2));
-    expect(floors(regressed.learns(garbage(5)))).toBe(42);
+    expect(floors(regressed.learns(garbage(5)))).toBe(45);
+  });
+
+  test("is above the epoch of a node that has found garbage and nothing else in a bucket whose revisions have begun at 1 again", () => {
+    const epochOf = ({ state }: Solo): number => {
+      const { view } = state.lease;
+      return (view.kind === "unknown" ? null : nextEpoch(state, view)) ?? 0;
+    };
+    const remembering = (): Solo =>
+      new Solo("", { competes: false, rememberedEpoch: 100 }).opened().connected();
+    // Epoch 101 has led up to revision 50, and garbage has replaced its record.
+    const late = remembering().reads(garbage(51));
+    const hidden = epochOf(late);
+    expect(hidden).toBeGreaterThan(101);
+    // The record with that epoch, at revision 52, is replaced by garbage, too.
+    const early = remembering()
+      .reads(record(1, "b", 101))
+      .learns(record(50, "b", 101, { nonce: 50 }));
+    expect(epochOf(early.learns(garbage(53)))).toBeGreaterThan(hidden);
+  });
+
+  test("counts what is remembered for each bucket anew: none whose revisions lie above it", () => {
+    const play = new Solo("", { competes: false, rememberedEpoch: 100 })
+      .opened()
+      .connected()
+      .reads(garbage(7));
+    expect(floors(play)).toBe(107);
+    expect(floors(play.connected().reads(garbage(202), 202, "generation-2"))).toBe(202);
+  });
+
+  test("lies above what was seen in a bucket that has lost messages", () => {
+    const play = following()
+      .reads(record(30, "b", 20))
+      .connected();
+    play.state = { ...play.state, lease: { ...play.state.lease, disputed: true } };
+    play.at(10_000).reads(record(12, "b", 5));
+    expect(floors(play.learns(garbage(14)))).toBe(22);
   });
 });
 

@@ -36,21 +36,21 @@ export const epochMutants: readonly Mutant[] = [
     name: "a hidden epoch is at most its sequence, for a node that knows a larger one",
     recipe: "hidden terms above the revisions",
     file: "src/election/outlook.js",
-    from: "return sequence + Math.max(0, known - newestSequence(view));",
-    to: "return sequence;",
+    from: "return sequence + Math.max(epochsAbove, lost);",
+    to: 'return view.kind === "unknown" ? sequence + epochsAbove : sequence;',
   },
   {
     name: "a hidden epoch is at most its sequence, for a node that remembers a larger one",
     recipe: "hidden terms above the revisions",
-    file: "src/election/outlook.js",
-    from: "return known > sequence ? known + sequence : sequence;",
-    to: "return sequence;",
+    file: "src/election/observe.js",
+    from: "lease.epochsAbove = lease.highestEpoch > sequence ? lease.highestEpoch : 0;",
+    to: "lease.epochsAbove = 0;",
   },
   {
     name: "a hidden epoch may lie above its sequence in every bucket",
-    file: "src/election/outlook.js",
-    from: "return known > sequence ? known + sequence : sequence;",
-    to: "return known + sequence;",
+    file: "src/election/observe.js",
+    from: "lease.epochsAbove = lease.highestEpoch > sequence ? lease.highestEpoch : 0;",
+    to: "lease.epochsAbove = lease.highestEpoch;",
   },
   {
     name: "a recreated bucket begins at revision 1",
@@ -73,7 +73,7 @@ export const epochMutants: readonly Mutant[] = [
   {
     name: "the epoch of a released lease is not remembered",
     file: "src/election/observe.js",
-    from: "draft.lease.highestEpoch = Math.max(draft.lease.highestEpoch, entry.epoch);",
+    from: "noteEpoch(draft, entry.epoch, entry.revision);",
     to: "",
     equivalent:
       "the marker's own epoch is the floor of the next term, and every later record has a larger one",

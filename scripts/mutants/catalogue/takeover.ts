@@ -96,8 +96,8 @@ export const takeoverMutants: readonly Mutant[] = [
   {
     name: "a takeover wait for a released lease",
     file: "src/election/observe.js",
-    from: "draft.holder.takeoverWait = null; draft.lease.highestEpoch = Math.max(draft.lease.highestEpoch, entry.epoch);",
-    to: "draft.lease.highestEpoch = Math.max(draft.lease.highestEpoch, entry.epoch);",
+    from: "draft.holder.takeoverWait = null; noteEpoch(draft, entry.epoch, entry.revision);",
+    to: "noteEpoch(draft, entry.epoch, entry.revision);",
     equivalent: "only time is lost: no node leads for one lease longer",
   },
 ];
