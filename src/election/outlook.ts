@@ -119,12 +119,13 @@ export function newestSequence(view: Exclude<View, { kind: "unknown" }>): number
  * revisions have begun at 1 again, epochs lie above their sequences by as much as the largest epoch of the bucket before, at most. So does the
  * next one: it is one more than an epoch of an earlier message, or than this bound. A node knows the difference if it remembers that epoch.
  * What it has read in this bucket is not enough: another one may have found that garbage hid what was read, and have gone up to the bound.
+ * No epoch lies above the limit (`epochs.ts`), whatever is remembered of forged ones: so one is always left for the next term.
  */
 export function hiddenEpochFloor({ lease }: ElectionState, sequence: number): number {
   const { view, highestEpoch, epochsAbove } = lease;
   // A bucket that has lost messages may have fewer sequences than it had.
   const lost = view.kind === "unknown" ? 0 : Math.max(epochFloor(view), highestEpoch) - newestSequence(view);
-  return sequence + Math.max(epochsAbove, lost);
+  return Math.min(sequence + Math.max(epochsAbove, lost), maxEpochAt(sequence));
 }
 
 /**

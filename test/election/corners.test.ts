@@ -380,8 +380,19 @@ describe("an epoch too far above the revisions of a new bucket", () => {
   });
 
   test("is the last one before it, with which a term begins", () => {
-    const play = new Solo("", { rememberedEpoch: limit - 1 }).opened().connected().reads(released(1, 1));
-    expect(writes(play)).toMatchObject([{ write: { record: { epoch: limit } } }]);
+    for (const entry of [released(1, 1), garbage(1), deleted(1), null]) {
+      const play = new Solo("", { rememberedEpoch: limit - 1 }).opened().connected().reads(entry, 1);
+      if (entry !== null) play.untilAnswering(60_000, entry);
+      expect(writes(play)).toMatchObject([{ write: { record: { epoch: limit } } }]);
+    }
+  });
+
+  test("that was forged leaves the last possible one to a node that remembers it and finds the key empty, or garbage", () => {
+    for (const entry of [null, garbage(11)]) {
+      const play = new Solo("", { rememberedEpoch: maxEpochAt(6) }).opened().connected().reads(entry, 11);
+      if (entry !== null) play.untilAnswering(60_000, entry);
+      expect(writes(play)).toMatchObject([{ write: { record: { epoch: maxEpochAt(12) } } }]);
+    }
   });
 });
 

@@ -112,7 +112,7 @@ describe("the floor of the next epoch", () => {
     expect(epochOf(early.learns(garbage(53)))).toBeGreaterThan(hidden);
   });
 
-  test("counts what is remembered for each bucket anew: none whose revisions lie above it", () => {
+  test("counts what is remembered for each bucket again: none whose revisions lie above it", () => {
     const play = new Solo("", { competes: false, rememberedEpoch: 100 })
       .opened()
       .connected()

@@ -36,8 +36,14 @@ export const epochMutants: readonly Mutant[] = [
     name: "a hidden epoch is at most its sequence, for a node that knows a larger one",
     recipe: "hidden terms above the revisions",
     file: "src/election/outlook.js",
-    from: "return sequence + Math.max(epochsAbove, lost);",
+    from: "return Math.min(sequence + Math.max(epochsAbove, lost), maxEpochAt(sequence));",
     to: 'return view.kind === "unknown" ? sequence + epochsAbove : sequence;',
+  },
+  {
+    name: "a hidden epoch may lie above the limit",
+    file: "src/election/outlook.js",
+    from: "return Math.min(sequence + Math.max(epochsAbove, lost), maxEpochAt(sequence));",
+    to: "return sequence + Math.max(epochsAbove, lost);",
   },
   {
     name: "a hidden epoch is at most its sequence, for a node that remembers a larger one",
