@@ -27,7 +27,7 @@ export interface RunnerOptions {
   readonly command: string;
   readonly args: readonly string[];
   readonly env: NodeJS.ProcessEnv;
-  /** For the log, besides the epoch: which of several programs it is. */
+  /** For every line of the log: which of several programs it is about. */
   readonly fields?: Readonly<Record<string, string>>;
   readonly graceMs: number;
   readonly restart: Restart;
@@ -55,7 +55,7 @@ export class ProgramRunner {
   #running: Promise<void> = Promise.resolve();
 
   constructor(options: RunnerOptions) {
-    this.#o = options;
+    this.#o = { ...options, log: withFields(options.log, options.fields) };
   }
 
   /** For `onBecomeLeader`: starts the program and returns. `env`: the variables of the term. */
@@ -117,7 +117,7 @@ export class ProgramRunner {
       const program = this.#start(term, env);
       const { exit, byTerm } = await this.#untilEnded(program, term, mayBeReplaced);
       this.#program = null;
-      const ended = { pid: program.pid, code: exit.code, signal: exit.signal, ...this.#o.fields };
+      const ended = { pid: program.pid, code: exit.code, signal: exit.signal };
       if (byTerm) {
         log.info(ended, "program ended");
         const own = exit.signal === null && !ORDERLY.includes(exit.code);
@@ -134,7 +134,7 @@ export class ProgramRunner {
   }
 
   #start(term: ProgramTerm, ofTerm: NodeJS.ProcessEnv): SupervisedProgram {
-    const { log, command, args, fields } = this.#o;
+    const { log, command, args } = this.#o;
     const env = { ...this.#o.env, ...ofTerm };
     const program: SupervisedProgram = new SupervisedProgram({
       command,
@@ -152,7 +152,7 @@ export class ProgramRunner {
     });
     this.#program = program;
     const { pid, guardPid } = program;
-    if (pid !== undefined) log.info({ pid, epoch: term.epoch, guardPid, ...fields }, "program started");
+    if (pid !== undefined) log.info({ pid, epoch: term.epoch, guardPid }, "program started");
     return program;
   }
 
@@ -218,4 +218,13 @@ export class ProgramRunner {
       }
     }
   }
+}
+
+function withFields(log: Logger, fields: RunnerOptions["fields"]): Logger {
+  if (fields === undefined) return log;
+  const at =
+    (level: keyof Logger) =>
+    (own: object, message?: string): void =>
+      log[level]({ ...own, ...fields }, message);
+  return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
 }
