@@ -70,9 +70,9 @@
  * garbage (see there); nothing else. One that proved false makes the next wait for `retryDelayMs`. So a follower learns of a release one round trip after the message, and then writes.
  *
  * WHY NO EPOCH ENDS THE ELECTION. A record at revision r is believed only with an epoch up to r + 2^40 (`epochs.ts`), and a node
- * campaigns only with an epoch that the others will believe. A next term raises the epoch by one, or by as many as revisions have passed
- * unseen (`hiddenEpochFloor`), and takes at least one revision more. So it stays within that range, whatever was forged: there is always a
- * larger epoch, and every fence has seen a smaller one. Exception: a
+ * campaigns only with an epoch that the others will believe. The epoch of a next term is one more than one that was seen, or than the most
+ * that an unseen one can be (`hiddenEpochFloor`), and it takes at least one revision more. So it stays within that range, whatever was
+ * forged: there is always a larger epoch, and every fence has seen a smaller one. Exception: a
  * bucket that begins at revision 1 again after an epoch at the limit was believed. There the node warns with `EPOCH_EXHAUSTED`.
  *
  * THE SHAPE. An event only changes what is known (`handle`). Then one level-triggered pass (`act.ts`) sends whatever is due. A

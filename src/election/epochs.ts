@@ -7,9 +7,9 @@
  * 1 again, such as one that was recreated on a server before 2.10, holds epochs above them: those of the bucket before it. So a record or a
  * marker may lie `EPOCH_SLACK` above its own revision, and no more. One that lies higher is garbage at every node, whatever the node remembers.
  *
- * A node that follows the protocol cannot leave that range: its next term raises the epoch by one, or by as many as revisions have passed
- * unseen, and takes at least one revision more. So a forged epoch within the range costs the cluster the numbers below it, once, and the
- * election goes on above it.
+ * A node that follows the protocol cannot leave that range: the epoch of its next term is one more than one that was seen, or than the most
+ * that an unseen one can be (`hiddenEpochFloor` in `outlook.ts`), and it takes at least one revision more. So a forged epoch within the range
+ * costs the cluster the numbers below it, once, and the election goes on above it.
  */
 
 /**
