@@ -32,7 +32,8 @@ export type RecipeName =
   | "late deletions"
   | "a bucket deleted over an ended holder"
   | "hidden terms above the revisions"
-  | "a key deleted twice";
+  | "a key deleted twice"
+  | "a bucket deleted behind a former leader";
 
 export const recipes: Readonly<Record<RecipeName, Recipe>> = {
   /** A node learns what replaced its acquiring write before it receives the ack. */
@@ -112,6 +113,16 @@ export const recipes: Readonly<Record<RecipeName, Recipe>> = {
       { name: "vanished", host: "other", afterMs: [2, 5] },
       { name: "vanished", host: "one", afterMs: [500, 4_000] },
       { name: "key deleted", host: "one", afterMs: [1, 2_000] },
+    ],
+  },
+  /** A leader is replaced without knowing it, and its successor is cut off when the bucket is deleted. */
+  "a bucket deleted behind a former leader": {
+    nodes: [2, 3],
+    crashDetection: ["lease"],
+    steps: [
+      { name: "vanished", host: "one", afterMs: [0, 0] },
+      { name: "vanished", host: "other", afterMs: [9_000, 11_000] },
+      { name: "bucket deleted", host: "other", afterMs: [1, 1_500] },
     ],
   },
 };

@@ -70,6 +70,7 @@ export function draftOf(state: ElectionState, now: Instant): Draft {
       status: bucket.status,
       generation: bucket.generation,
       maxAgeMs: bucket.maxAgeMs,
+      ledToEnd: bucket.ledToEnd,
     },
     lease: {
       view: lease.view,

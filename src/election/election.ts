@@ -63,7 +63,8 @@
  *
  * NOT GUARANTEED: that work already handed to another system stops in time (use the epoch as a fencing token); that there is a
  * leader while no quorum of NATS can be reached; anything after an operator writes or deletes the key, except that the other nodes
- * wait W from then on if they knew the lease, or if the stream shows that it has stored something since they knew it.
+ * wait W from then on if they knew the lease, or if the stream shows that it has stored something since they knew it; and in a bucket that
+ * replaces another one, if they have read that one and were not held until it was gone.
  *
  * WHAT IS BELIEVED. Only an ack, or an answer of the stream leader to a read, changes what is known of the lease, its epoch and its
  * revision. A watched message can be forged by any client of the account. It causes a read, and may keep a leader from losing its term to
@@ -141,7 +142,7 @@ export function initialState(
       outpaced: false,
     },
     link: { connected: false, binding: null, stretch: null, stretches: 0, lateProofs: null },
-    bucket: { status: "missing", generation: null, maxAgeMs: 0 },
+    bucket: { status: "missing", generation: null, maxAgeMs: 0, ledToEnd: false },
     lease: {
       view: { kind: "unknown" },
       newestRevision: 0,
@@ -208,6 +209,7 @@ function handle(draft: Draft, event: ElectionEvent): void {
       return onBucketOpened(draft, event.generation, event.maxAgeMs);
     case "bucket-failed":
       draft.bucket.status = "missing";
+      draft.bucket.ledToEnd = false;
       warn(draft, "BUCKET_UNUSABLE", "the bucket cannot be opened; retrying", event.error);
       return backOff(draft);
     case "connected":
@@ -256,10 +258,11 @@ function handle(draft: Draft, event: ElectionEvent): void {
 function onBucketOpened(draft: Draft, generation: string, maxAgeMs: number): void {
   const before = draft.bucket.generation;
   if (before !== null && before !== generation) {
-    if (termOf(draft) !== null) lose(draft, "deleted");
     observeRecreation(draft, generation);
+    if (termOf(draft) !== null) lose(draft, "deleted");
   }
   draft.bucket.status = "open";
+  draft.bucket.ledToEnd = false;
   draft.bucket.generation = generation;
   draft.bucket.maxAgeMs = maxAgeMs;
   readAtOnce(draft);
@@ -332,6 +335,7 @@ function takeInRead(draft: Draft, outcome: ReadOutcome): void {
         );
       }
       draft.bucket.status = "missing";
+      draft.bucket.ledToEnd ||= draft.role.name === "leader";
       readAtOnce(draft);
       if (termOf(draft) !== null) lose(draft, "deleted");
       return;

@@ -232,11 +232,13 @@ export function observeSnapshot(draft: Draft, snapshot: Snapshot): boolean {
 }
 
 /**
- * Another bucket has the same name: its revisions start again, epochs must not. A holder that was seen may still count on its lease,
- * also one that has ended: its node may have renewed on another connection, or another node may lead.
+ * Another bucket has the same name: its revisions start again, epochs must not. A holder that was seen may still count on its lease. So may
+ * one that was not: a holder that has ended may have renewed on another connection, and others may have led since a release, or
+ * since this node was held itself. Nothing in this bucket would show it.
  */
 export function observeRecreation(draft: Draft, generation: string): void {
   const { generation: before } = draft.bucket;
+  const ledToEnd = draft.bucket.ledToEnd || draft.role.name === "leader";
   const { takeoverWait } = draft.holder;
   const { view } = draft.lease;
   warn(
@@ -253,6 +255,6 @@ export function observeRecreation(draft: Draft, generation: string): void {
   draft.writes.unsettled = [];
   if (draft.role.name === "campaigning") abandonCampaign(draft);
   if (takeoverWait !== null) wait(draft, takeoverWait.waitMs);
-  if (takeoverWait === null && view.kind === "occupied" && !isMine(draft, view.record))
-    wait(draft, waitFor(draft, view.record));
+  if (takeoverWait === null && view.kind !== "unknown" && !ledToEnd)
+    wait(draft, waitFor(draft, recordOf(view)));
 }

@@ -300,6 +300,8 @@ export interface Bucket {
   /** The stream's creation time; `null` before the bucket was first opened. */
   readonly generation: string | null;
   readonly maxAgeMs: number;
+  /** This node was held when it found the bucket gone, and has not failed to open one since: no other node led in it. */
+  readonly ledToEnd: boolean;
 }
 
 /** What this node has learned about the lease. */

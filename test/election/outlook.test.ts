@@ -351,6 +351,54 @@ describe("the takeover wait after the key was deleted", () => {
   });
 });
 
+describe("in the next bucket", () => {
+  const next = (play: Solo): Solo => play.connected().reads(null, 0, "generation-2");
+  const waitMs = (play: Solo): number | undefined => play.state.holder.takeoverWait?.waitMs;
+
+  test("a leader that is held leads again at once, whether it finds the new bucket or none", () => {
+    const play = new Solo("").leading().at(1_000).send({ type: "bucket-gone" });
+    expect(play.reads(null, 0, "generation-2").effectTypes).toContain("write");
+    const gone = new Solo("").leading().at(1_000).send({ type: "bucket-gone" }).readsNoBucket();
+    expect(gone.opened("generation-2").reads(null).effectTypes).toContain("write");
+  });
+
+  test.each<[string, Solo]>([
+    [
+      "that found no bucket and could not open one",
+      new Solo("")
+        .leading()
+        .send({ type: "bucket-gone" })
+        .readsNoBucket()
+        .send({ type: "bucket-failed", error: new Error("no answer") }),
+    ],
+    ["whose lease has expired", new Solo("").leading().at(9_600).tick()],
+    [
+      "that is suspended",
+      new Solo("", { crashDetection: "presence" }).leading(connection(1, true)).disconnected(),
+    ],
+    [
+      "that has released its lease",
+      new Solo("", { cooldownMs: 0 })
+        .leading()
+        .send({ type: "resign", reason: "released" })
+        .send({ type: "drained" })
+        .applied(2),
+    ],
+  ])("a leader %s waits: others may have led since", (_, play) => {
+    expect(waitMs(play)).toBeUndefined();
+    const { mono } = play.now;
+    if (play.state.bucket.status === "missing") play.opened("generation-2").connected().reads(null);
+    else next(play);
+    expect(play.state.holder.takeoverWait).toMatchObject({ since: { mono }, waitMs: 10_000 });
+  });
+
+  test("a node that knew of no lease waits, unless it has read nothing of the one before", () => {
+    const following = (): Solo => new Solo("", { competes: false }).opened().connected();
+    for (const entry of [null, released(7, 3)]) expect(waitMs(next(following().reads(entry)))).toBe(10_000);
+    expect(waitMs(next(following()))).toBeUndefined();
+  });
+});
+
 describe("timers, watches and checks", () => {
   test("end once the node has stopped", () => {
     const play = new Solo("", { crashDetection: "presence" }).opened().connected(connection(1, true));

@@ -60,8 +60,15 @@ export const takeoverMutants: readonly Mutant[] = [
     name: "no takeover wait in a bucket that was recreated over an ended holder",
     recipe: "a bucket deleted over an ended holder",
     file: "src/election/observe.js",
-    from: 'if (takeoverWait === null && view.kind === "occupied" && !isMine(draft, view.record))',
-    to: "if (false)",
+    from: 'if (takeoverWait === null && view.kind !== "unknown" && !ledToEnd)',
+    to: 'if (takeoverWait === null && view.kind === "occupied" && isMine(draft, view.record) && !ledToEnd)',
+  },
+  {
+    name: "no takeover wait of a former leader in a recreated bucket",
+    recipe: "a bucket deleted behind a former leader",
+    file: "src/election/observe.js",
+    from: 'if (takeoverWait === null && view.kind !== "unknown" && !ledToEnd)',
+    to: 'if (takeoverWait === null && view.kind === "occupied" && !isMine(draft, view.record) && !ledToEnd)',
   },
   {
     name: "no takeover wait in a recreated bucket",

@@ -98,7 +98,9 @@ function knows(
     const hasWaited = view.kind === "vacant" && view.revision === 0 && takeoverWait?.afterGrowth === true;
     return newestSequence(view) < newest && (kind === "deleted" || !hasWaited);
   }
-  if (takeoverWait === null && kind !== "recreated") return false;
+  // In another bucket it can see nothing of the one before.
+  if (kind === "recreated") return driver.state.role.name !== "leader";
+  if (takeoverWait === null) return false;
   return (
     view.kind === "occupied" && view.record?.incarnation === leader.incarnation && view.record.epoch === epoch
   );
