@@ -183,7 +183,7 @@ export class Checker implements Witness {
     if (output.type !== "become-leader") return;
     // Invariant 5. The driver has taken the step already.
     this.terms += 1;
-    const excused = this.#interventions.any || this.#isUnread(process);
+    const excused = this.#interventions.concern(process) || this.#isUnread(process);
     if (output.epoch <= this.#maxBegun && this.#commits.epochsMustRise && !excused) {
       this.#fail(`${process.incarnation} begins epoch ${output.epoch} after ${this.#maxBegun} has begun`);
     }

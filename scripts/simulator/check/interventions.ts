@@ -27,10 +27,6 @@ interface Intervention {
 export class Interventions {
   readonly #all: Intervention[] = [];
 
-  get any(): boolean {
-    return this.#all.length > 0;
-  }
-
   begin(kind: InterventionKind, processes: readonly Process[], entry: LeaseEntry | null): void {
     for (const leader of processes) {
       const epoch = termOf(leader, entry);
