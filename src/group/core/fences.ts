@@ -135,7 +135,8 @@ export function onFenced(group: GroupState, view: SessionView, number: number, o
   view.fenceNonce = null;
   if (outcome.kind === "applied") {
     view.provenRevision = Math.max(view.provenRevision, outcome.revision);
-    if (view.revision < outcome.revision) noteOwnFence(group, view, number, outcome.revision);
+    const isShown = view.revision === outcome.revision && view.kind === "ended" && view.number === number;
+    if (view.revision <= outcome.revision && !isShown) noteOwnFence(group, view, number, outcome.revision);
     return noteOver(group, view, number);
   }
   // A conflict that the read does not explain comes from a read that is out of date.

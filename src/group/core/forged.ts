@@ -4,11 +4,10 @@
  * servers have lost them. A message of another that comes while the write is in flight was forged if the write is applied at its revision.
  * The ack shows that, with no read. Answers do not: a server that leads no more answers for some seconds, and is behind.
  */
-import { isUnproven } from "./knowing.ts";
 import { bulkReadBy } from "./requests.ts";
 import { forgetOwnerMessage } from "./resources.ts";
 import { forgetSessionMessage } from "./sessions.ts";
-import type { GroupState, ResourceView, SentWrite, SessionView } from "./state.ts";
+import { type GroupState, isUnproven, type ResourceView, type SentWrite, type SessionView } from "./state.ts";
 import { endRefuted } from "./terms.ts";
 
 /** An own write was applied at this revision. */

@@ -6,10 +6,10 @@
  * read together when it is over: up to 16 by a read of each, more by one bulk read of everything, after which the next ones wait for W. So no
  * hint is dropped, and neither the memory nor the requests of a member grow with what is forged.
  */
-import { readAgain } from "./requests.ts";
+import { keyName, readAgain } from "./requests.ts";
 import { isOtherMessage, ownerView } from "./resources.ts";
 import { isSameContent, readSession, sessionView } from "./sessions.ts";
-import { type GroupState, type KeyReads, NEVER } from "./state.ts";
+import { type GroupState, type KeyReads, NEVER, type ResourceView, type SessionView } from "./state.ts";
 import { readOwner } from "./terms.ts";
 import type { GroupEntry, GroupKey } from "./types.ts";
 
@@ -20,27 +20,28 @@ const MAX_HINTS = 16;
 export function noteHint(group: GroupState, entry: GroupEntry): void {
   const { hints } = group.knowing;
   if (hints.size > MAX_HINTS || isKnown(group, entry)) return;
-  hints.set(hintName(entry.key), entry);
+  hints.set(keyName(entry.key), entry);
 }
 
-function hintName(key: GroupKey): string {
-  if (key.kind === "session") return `session.${key.memberId}`;
-  return key.kind === "owner" ? `owner.${key.resource}` : key.kind;
-}
-
-/** Is it known what the message shows, or something newer on its key? */
+/** Is it known what the message shows, or something newer on its key? What only a message has shown may be no newer: it may be forged. */
 function isKnown(group: GroupState, entry: GroupEntry): boolean {
   const { key, revision } = entry;
-  if (key.kind === "plan") return revision <= group.plan.revision;
+  if (key.kind === "plan") return revision <= group.plan.revision && group.plan.proven;
   if (key.kind === "session") {
     const view = group.sessions.get(key.memberId);
     if (view === undefined || revision > view.revision) return false;
-    return revision < view.revision || key.memberId === group.config.memberId || isSameContent(view, entry);
+    if (key.memberId === group.config.memberId) return true;
+    return revision === view.revision ? isSameContent(view, entry) : isCovered(view, revision);
   }
   const view = key.kind === "owner" ? group.resources.get(key.resource) : group.coordinator;
   // Of a resource that was on no list of this member.
   if (view === undefined) return true;
-  return revision < view.revision || (revision === view.revision && !isOtherMessage(group, view, entry));
+  return revision === view.revision ? !isOtherMessage(group, view, entry) : isCovered(view, revision);
+}
+
+/** Has an answer or an ack shown something newer? */
+function isCovered({ provenRevision }: ResourceView | SessionView, revision: number): boolean {
+  return revision <= provenRevision;
 }
 
 /** Milliseconds until the keys of hints are to be read. What is being read waits for that answer, which may be older than the hint. */

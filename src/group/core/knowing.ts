@@ -12,7 +12,7 @@ import { notePlan } from "./coordinator.ts";
 import { suspectAll } from "./fences.ts";
 import { noteHint } from "./hints.ts";
 import { endAsFenced, noteKnown } from "./own-session.ts";
-import { bulkReadBy, isReady } from "./requests.ts";
+import { bulkReadBy, isReady, keyName } from "./requests.ts";
 import {
   contradictionOfOwner,
   isOtherMessage,
@@ -33,6 +33,7 @@ import {
   backOffMs,
   emit,
   type GroupState,
+  isUnproven,
   NEVER,
   type ResourceView,
   type SessionView,
@@ -119,13 +120,11 @@ function takeIn(group: GroupState, entry: GroupEntry): void {
   }
 }
 
-/** Is it what a write in flight has become? */
+/** Is it what a write in flight has become? Then its ack decides what stands there. */
 function isAwaited({ config, writes }: GroupState, entry: GroupEntry): boolean {
-  return (
-    entry.kind === "record" &&
-    entry.record.incarnation === config.incarnation &&
-    writes.has(entry.record.nonce)
-  );
+  if (entry.kind !== "record" || entry.record.incarnation !== config.incarnation) return false;
+  const sent = writes.get(entry.record.nonce);
+  return sent !== undefined && keyName(sent.key) === keyName(entry.key);
 }
 
 function onOwnerNews(group: GroupState, view: ResourceView): void {
@@ -303,11 +302,6 @@ function takeInAnswer(group: GroupState, entry: GroupEntry, upTo: number): void 
       (isUnproven(view) && (entry.revision < view.revision || isOtherMessage(group, view, entry)));
     if (isNews && noteOwnerAnswer(group, view, entry, upTo)) onOwnerNews(group, view);
   }
-}
-
-/** Has only a message shown what is known? If an answer that has come so far shows something else, the message was forged. */
-export function isUnproven({ revision, provenRevision }: ResourceView | SessionView): boolean {
-  return revision > provenRevision;
 }
 
 /** After a read of everything: what is not in it is not there. */

@@ -10,6 +10,11 @@ export interface WriteRequest {
   readonly timeoutMs?: number;
 }
 
+export function keyName(key: GroupKey): string {
+  if (key.kind === "session") return `session.${key.memberId}`;
+  return key.kind === "owner" ? `owner.${key.resource}` : key.kind;
+}
+
 /** Sends one compare-and-set; returns its nonce. */
 export function sendWrite(group: GroupState, request: WriteRequest): number {
   const { config, bucket } = group;
@@ -24,6 +29,7 @@ export function sendWrite(group: GroupState, request: WriteRequest): number {
     above: group.above,
   };
   group.writes.set(nonce, {
+    key: request.key,
     pending: request.pending,
     reached: group.reached,
     known: group.knowing.sequence,

@@ -116,9 +116,9 @@ function isOtherThanClaim(group: GroupState, { nonce }: Term, entry: GroupEntry)
 
 /** Is it another message than the one that is known at its revision? */
 export function isOtherMessage(group: GroupState, view: ResourceView, entry: GroupEntry): boolean {
-  if (entry.revision !== view.revision || entry.kind !== "record") return false;
-  const record = believed(group, entry.record, entry.revision);
-  if (record === null) return false;
+  if (entry.revision !== view.revision) return false;
+  const record = entry.kind === "record" ? believed(group, entry.record, entry.revision) : null;
+  if (record === null) return view.kind !== "blocked";
   if (record.kind === "release") return view.kind !== "released" || view.epoch !== record.epoch;
   return view.kind !== "claimed" || view.incarnation !== record.incarnation || view.nonce !== record.nonce;
 }

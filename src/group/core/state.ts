@@ -200,6 +200,7 @@ export type PendingWrite =
 
 /** A write in flight. */
 export interface SentWrite {
+  readonly key: GroupKey;
   readonly pending: PendingWrite;
   /** `GroupState.reached` when it was sent. */
   readonly reached: number;
@@ -379,6 +380,11 @@ export function warn(group: GroupState, code: GroupWarningCode, message: string,
 /** The delay after so many failures in a row before this one. */
 export function backOffMs({ config }: GroupState, failures: number): number {
   return Math.min(config.retryDelayMs * 2 ** Math.min(failures, 10), config.heartbeatIntervalMs);
+}
+
+/** Has only a message shown what is known? If an answer that has come so far shows something else, the message was forged. */
+export function isUnproven({ revision, provenRevision }: ResourceView | SessionView): boolean {
+  return revision > provenRevision;
 }
 
 /** This number is taken: later ones are larger. */

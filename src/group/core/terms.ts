@@ -349,7 +349,7 @@ export function onReleaseWritten(group: GroupState, write: OwnerWrite, outcome: 
   }
   group.storeFailing = false;
   noteAck(view, outcome.revision);
-  if (outcome.revision > view.revision) {
+  if (outcome.revision >= view.revision) {
     view.revision = outcome.revision;
     noteRelease(group, view, epoch, successor);
   }
