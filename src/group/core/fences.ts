@@ -79,7 +79,7 @@ function graceEndMono(group: GroupState, view: SessionView): number {
 
 function attendFence(group: GroupState, view: SessionView): number {
   const number = fencedNumber(view);
-  if (view.kind === "vacant" && view.claimed > view.shownUpTo) readOneClaim(group, view);
+  if (view.kind === "vacant") readOneClaim(group, view);
   if (number <= view.overUpTo || view.fenceNonce !== null || view.reads.due || view.reads.inFlight)
     return NEVER;
   const atMono = fenceAtMono(group, view);
@@ -111,9 +111,9 @@ function fenceAtMono(group: GroupState, view: SessionView): number {
 }
 
 /** A message shows a claim of a session that stands nowhere: before anything is written, an answer has to show it, too. */
-function readOneClaim(group: GroupState, { memberId, claimed }: SessionView): void {
+function readOneClaim(group: GroupState, { memberId, shownUpTo }: SessionView): void {
   for (const view of group.byOwner.get(memberId) ?? []) {
-    if (view.session !== claimed) continue;
+    if (view.session <= shownUpTo) continue;
     if (!view.reads.due && !view.reads.inFlight) readOwner(group, view);
     return;
   }

@@ -27,7 +27,8 @@ function forgetMessages(group: GroupState, from: number): void {
   knowing.complete = false;
   knowing.sequence = from - 1;
   knowing.request = null;
-  bulkReadBy(group, now.mono + config.retryDelayMs, from);
+  knowing.gapsFromMono = now.mono + config.retryDelayMs;
+  bulkReadBy(group, knowing.gapsFromMono, from);
   for (const view of group.sessions.values())
     if (view.memberId !== config.memberId && isShownByMessage(view, from)) forgetSessionMessage(group, view);
   for (const view of [...group.resources.values(), group.coordinator])

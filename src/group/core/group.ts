@@ -61,9 +61,10 @@
  * plan only. Owner keys are compared by their claims, and sessions are replaced only after an answer has shown what stands there.
  *
  * EXCEPTION: A FORGED MESSAGE IN PLACE OF A LOST ONE. Two members can be held for one resource if the message at some revision of its key is
- * lost, and a forged one with this very revision is taken in. It can show a claim that stands there as released: a claim that relies on it
+ * lost, or has yet to come, and a forged one with this very revision is taken in. It can show a claim that stands there as released: a claim that relies on it
  * replaces the live one, whose owner is held until it gets the message or an answer. Or it can hide, from the owner, garbage that others
  * replace after W, also where the message of the garbage comes, but before the outcome of the claim is known: it causes only a read then.
+ * Where forged numbers have raised the epochs above the revisions, those of the two terms may be equal.
  * Only a program can do so that may publish on the subjects of the messages, or on the inbox of a member; permissions
  * have to exclude that (docs/security.md).
  *

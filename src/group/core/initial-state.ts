@@ -70,6 +70,7 @@ export function initialState(config: GroupConfig, profile: Profile, now: Instant
       readAtMono: NEVER,
       mustKnow: 0,
       dueFor: 0,
+      gapsFromMono: PAST,
       doubted: false,
       failures: 0,
       foreign: new Set(),

@@ -70,7 +70,7 @@ export function onWatched(group: GroupState, entry: GroupEntry): void {
   // At the revision of an own write stands nothing else.
   const isOwn = knowing.ahead.get(revision)?.entry === null;
   if (!isOwn && knowing.ahead.size < MAX_AHEAD) knowing.ahead.set(revision, { entry, misses: 0 });
-  bulkReadBy(group, group.now.mono + GAP_MS, revision);
+  bulkReadBy(group, Math.max(group.now.mono + GAP_MS, knowing.gapsFromMono), revision);
 }
 
 /** Takes in the messages that waited for a gap to close. */
@@ -234,11 +234,8 @@ export function onChanges(group: GroupState, request: number, outcome: BulkOutco
 function repeatBulk(group: GroupState): void {
   const { knowing } = group;
   if (knowing.requestAfter === 0) knowing.doubted = true;
-  bulkReadBy(
-    group,
-    group.now.mono + backOffMs(group, knowing.failures),
-    Math.max(knowing.mustKnow, knowing.sequence + 1),
-  );
+  knowing.gapsFromMono = group.now.mono + backOffMs(group, knowing.failures);
+  bulkReadBy(group, knowing.gapsFromMono, Math.max(knowing.mustKnow, knowing.sequence + 1));
   knowing.failures += 1;
 }
 
@@ -263,8 +260,10 @@ function takeInBulk(group: GroupState, upTo: number, entries: readonly GroupEntr
   }
   advance(group);
   knowing.mustKnow = Math.max(0, ...knowing.ahead.keys());
-  if (knowing.mustKnow > knowing.sequence)
-    bulkReadBy(group, group.now.mono + group.config.retryDelayMs, knowing.mustKnow);
+  if (knowing.mustKnow > knowing.sequence) {
+    knowing.gapsFromMono = group.now.mono + group.config.retryDelayMs;
+    bulkReadBy(group, knowing.gapsFromMono, knowing.mustKnow);
+  }
 }
 
 /** How an entry contradicts what was known; `null`: none does. */

@@ -193,8 +193,8 @@ export function noteClaim(group: GroupState, view: ResourceView, claim: SeenClai
   view.epoch = Math.max(claim.revision, claim.above + 1);
   view.incarnation = claim.incarnation;
   view.nonce = claim.nonce;
-  const session = sessionView(group, claim.memberId);
-  session.claimed = Math.max(session.claimed, claim.session);
+  // It is known from now on, and read.
+  sessionView(group, claim.memberId);
   noteNumber(group, view.epoch);
 }
 

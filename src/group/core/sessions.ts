@@ -30,7 +30,6 @@ export function sessionView(group: GroupState, memberId: string): SessionView {
     revision: 0,
     record: null,
     number: 0,
-    claimed: 0,
     overUpTo: 0,
     receivedAt: group.now,
     since: null,
@@ -215,10 +214,18 @@ function replace(group: GroupState, view: SessionView, entry: GroupEntry | null,
   else if (record?.kind === "session-end") noteEnd(group, view, record, answered);
   else noteVacancy(group, view, entry, isNews);
   if (!isSameHolder(holder, view.record?.session ?? null)) watchOther(group, view);
-  const hasNews =
-    view.claimed > view.overUpTo && view.claimed < view.number + (view.kind === "ended" ? 1 : 0);
-  if (!answered && view.fenceNonce === null && (hasNews || view.kind === "vacant")) readSession(group, view);
+  if (!answered && view.fenceNonce === null && (view.kind === "vacant" || seemsToFree(group, view)))
+    readSession(group, view);
   sessionDue(group, view.kind === "live" ? now.mono + missedHeartbeatMs(group) : now.mono);
+}
+
+/** Do claims name sessions of the member that seem to be over now? Claims of sessions that have not begun are false, and do not count. */
+function seemsToFree({ byOwner }: GroupState, { memberId, kind, number, overUpTo }: SessionView): boolean {
+  const seemsOverUpTo = kind === "ended" ? number : number - 1;
+  if (seemsOverUpTo <= overUpTo) return false;
+  for (const { session } of byOwner.get(memberId) ?? [])
+    if (session > overUpTo && session <= seemsOverUpTo) return true;
+  return false;
 }
 
 function watchOther(group: GroupState, { inquiry }: SessionView): void {

@@ -94,8 +94,6 @@ export interface SessionView {
   record: SessionRecord | null;
   /** The number of the record or end marker, or of the last one that was known. */
   number: number;
-  /** The largest session number that a claim of this member names. */
-  claimed: number;
   /** Every session of the member up to this number is over: by the ack of our own fence or by an answer, never by a message. */
   overUpTo: number;
   /** When the newest revision was received, by a message or an answer. */
@@ -237,6 +235,8 @@ export interface Knowing {
   mustKnow: number;
   /** What `readAtMono` was set for. */
   dueFor: number;
+  /** Monotonic milliseconds before which a gap causes no bulk read: the last one was in vain, or messages were forged. */
+  gapsFromMono: number;
   /** The next bulk read is one of everything: the servers may have lost what is known. */
   doubted: boolean;
   failures: number;

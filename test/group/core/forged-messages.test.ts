@@ -246,6 +246,42 @@ describe("messages that contradict what should be known", () => {
     expect(b.state.sessions.get("b")).toMatchObject({ kind: "ended", number: 5, proven: true });
   });
 
+  test("messages with invented revisions cause one bulk read in retryDelayMs", () => {
+    const a = knowingB();
+    for (let ms = 0; ms < 3_000; ms += 10) {
+      a.watched(sessionEntry(1_000 + ms, "z", null)).wait(10);
+      if (a.state.knowing.request !== null) a.changes([], a.state.knowing.sequence);
+      if (a.sent("session.a") !== undefined) a.applied("session.a", a.state.knowing.sequence + 1);
+    }
+    expect(a.count("read-after")).toBeLessThanOrEqual(2 + 3_000 / 250);
+  });
+
+  test("a claim of a session that has not begun does not hide that the end of the present one frees a resource", () => {
+    const a = knowingB("x").watched(claimEntry(8, "x", "b", 1_000));
+    expect(a.isReading("session.b")).toBe(false);
+    a.watched(endEntry(9, "b", 5));
+    expect(a.isReading("session.b")).toBe(true);
+    a.reads("session.b", endEntry(9, "b", 5)).wait(2_500);
+    expect(a.sent("owner.r")).toMatchObject({ expect: 6, record: { kind: "claim" } });
+  });
+
+  test("one about a key that is being read is kept where that answer shows less", () => {
+    const a = knowingB().watched(sessionEntry(8, "z", null));
+    const release = releaseEntry(8, "r", 6, { successor: "a" });
+    a.watched(sessionEntry(3, "y", null)).reads("session.y", null, 7);
+    // The key is being read for another hint when this one comes.
+    a.watched(claimEntry(7, "r", "b", 5)).wait(250);
+    expect(a.isReading("owner.r")).toBe(true);
+    a.watched(release)
+      .watched(sessionEntry(2, "x", null))
+      .wait(250);
+    expect(a.isReading("session.x")).toBe(true);
+    a.reads("owner.r", claimEntry(6, "r", "b", 5), 7).wait(250);
+    expect(a.isReading("owner.r")).toBe(true);
+    a.reads("owner.r", release);
+    expect(a.sent("owner.r")).toMatchObject({ expect: 8 });
+  });
+
   test("a plan that only a message has shown is read again if a read of everything shows another one", () => {
     const a = knowingB("x");
     const release = releaseEntry(8, "x", 3, { successor: "b" });
@@ -428,5 +464,57 @@ describe("messages that own writes show to be forged", () => {
       a.watched(sessionEntry(4, "z", null));
       expect([a.state.knowing.sequence, a.state.resources.has("x")]).toEqual([5, false]);
     }
+  });
+
+  const garbage = (revision: number): GroupEntry => ({
+    kind: "garbage",
+    key: ownerKey("r"),
+    revision,
+    reason: "x",
+  });
+
+  /** It owns r, and everything up to 3 is known. */
+  function owning(): Solo {
+    const a = new Solo().live();
+    return a.applied("coordinator", 2).applied("owner.r", 3);
+  }
+
+  test("a write at a later revision than the message that doubts a term refutes nothing", () => {
+    const a = owning().wait(1_000).watched(garbage(4)).wait(2_000).applied("session.a", 5);
+    expect(a.state.doubted.size).toBe(1);
+    expect(a.state.knowing.complete).toBe(true);
+  });
+
+  test("a bulk read that was under way when messages were refuted is not taken in", () => {
+    const a = owning().wait(3_000);
+    a.watched(sessionEntry(6, "y", null)).wait(25);
+    const { request } = a.state.knowing;
+    expect(request).not.toBeNull();
+    a.watched(sessionEntry(4, "z", null)).applied("session.a", 4);
+    // It brings only what is later, and nothing of what a forged message had replaced.
+    a.changes([], 4);
+    expect(a.state.knowing.complete).toBe(false);
+  });
+
+  test("other writes that were in flight refute nothing more: the read of everything goes on", () => {
+    const a = owning().wait(2_000);
+    for (const revision of [4, 5, 6, 7, 8]) a.watched(sessionEntry(revision, "z", 4));
+    a.send({ type: "draining", draining: true });
+    a.send({ type: "drained", resource: "r", epoch: 3 });
+    a.applied("session.a", 4).wait(250);
+    expect(a.state.knowing.request).not.toBeNull();
+    const release = a.own("owner.r", 5);
+    a.applied("owner.r", 5).changes([release], 5);
+    expect(a.state.knowing.complete).toBe(true);
+  });
+
+  test("what an answer has shown stays known when messages before it are refuted", () => {
+    const a = new Solo(["r"]).live([sessionEntry(5, "b", null), claimEntry(6, "r", "b", 5)]).wait(3_000);
+    const release = releaseEntry(9, "r", 6, { successor: "a" });
+    a.watched(sessionEntry(8, "z", null)).watched(release);
+    a.conflict("owner.r").reads("owner.r", release);
+    a.applied("session.a", 8);
+    expect(a.state.knowing.complete).toBe(false);
+    expect(a.state.resources.get("r")).toMatchObject({ kind: "released", revision: 9 });
   });
 });
