@@ -208,6 +208,7 @@ export class History {
       excuse: (key) => this.#checker.excuse(key),
       removed: (key) => this.#checker.removed(key),
       excuseAll: () => this.#checker.excuseAll(),
+      forged: (entry) => this.#checker.forged(entry),
       lost: (keys) => this.#checker.lost(keys),
       invalidate: () => this.#checker.invalidate(),
       setResources: (resources) => {

@@ -6,6 +6,7 @@ import { expect, test } from "vitest";
 import {
   commonFaultNames,
   deletionFaultNames,
+  forgedFaultNames,
   operatorFaultNames,
   slowFaultNames,
 } from "../../scripts/group-simulator/faults/names.ts";
@@ -35,7 +36,15 @@ test("no history of faults violates an invariant of groups", { timeout: 600_000 
 test("every scenario is among the seeds of the search", () => {
   const scenarios = new Set<Scenario>();
   for (let seed = 1; seed <= SEEDS; seed += 1) scenarios.add(planOf(seed).scenario);
-  expect([...scenarios].sort()).toEqual(["aimed", "faults", "rolling", "slow", "takeover", "wrong clock"]);
+  expect([...scenarios].sort()).toEqual([
+    "aimed",
+    "faults",
+    "forged",
+    "rolling",
+    "slow",
+    "takeover",
+    "wrong clock",
+  ]);
 });
 
 test("the same seeds give the same histories of groups, other seeds give others", {
@@ -55,6 +64,7 @@ const FAULTS: readonly string[] = [
   ...operatorFaultNames,
   ...deletionFaultNames,
   ...slowFaultNames,
+  ...forgedFaultNames,
 ];
 
 /** What must have been committed over what. */

@@ -5,7 +5,7 @@
  */
 import { roundTripMs } from "../../../src/election/silence.ts";
 import type { GroupEffect, GroupEvent } from "../../../src/group/core/events.ts";
-import type { GroupKey, GroupWrite } from "../../../src/group/core/types.ts";
+import type { GroupEntry, GroupKey, GroupWrite } from "../../../src/group/core/types.ts";
 import type { FakeConnections } from "../../../src/testing/simulation/fakes/fake-connections.ts";
 import {
   type Commit,
@@ -61,6 +61,10 @@ export class Checker implements Witness {
   #recheckUntil = 0;
   /** Of the last seconds, oldest first. */
   readonly #commits: { readonly at: number; readonly sequence: number }[] = [];
+  /** When the watchers last received forged messages that are taken in: they delay claims, and what is planned. */
+  #forgedAt = Number.NEGATIVE_INFINITY;
+  /** Their keys and revisions. Until the real message with the same two has come, a claim may rely on the forged one: documented. */
+  readonly #forged = new Set<string>();
   /** When a fault struck last. */
   #disturbedAt = Number.NEGATIVE_INFINITY;
   /** Called after every step; writes the trace. */
@@ -110,6 +114,11 @@ export class Checker implements Witness {
   invalidate(): void {
     this.#disturbedAt = this.#options.time.now;
     this.#recheckUntil = this.#disturbedAt + RECHECK_MS;
+  }
+
+  forged({ key, revision }: GroupEntry): void {
+    this.#forgedAt = this.#options.time.now;
+    this.#forged.add(`${keyName(key)} ${revision}`);
   }
 
   /** An operator changes this key: its owners find out in time, and not at once. */
@@ -280,7 +289,7 @@ export class Checker implements Witness {
 
   /** It knows everything, and nothing has kept it from knowing and acting at once for some time. */
   #isCalm({ member, servedSince }: ObservedMember): boolean {
-    if (!member.alive) return false;
+    if (!member.alive || this.#options.time.now - this.#forgedAt < KNOWN_MS) return false;
     const { state } = member.driver;
     // After it has found that writes are lost it claims nothing until the sessions are over that it knew of.
     const isQuiet = state.quietUntilMono > member.clock.now().mono;
@@ -301,7 +310,9 @@ export class Checker implements Witness {
     this.terms += 1;
     const largest = this.#epochs.get(resource) ?? 0;
     const own = observed.largestEpoch.get(resource) ?? 0;
-    const before = this.#lostHistory || this.#isUnread(member) ? own : largest;
+    const isExcused =
+      this.#lostHistory || this.#isUnread(member) || this.#isExcused(`forged owner.${resource}`);
+    const before = isExcused ? own : largest;
     if (epoch <= before)
       this.#fail(`${member.incarnation} begins epoch ${epoch} of ${resource} after ${before} has begun`);
     this.#epochs.set(resource, Math.max(largest, epoch));
@@ -348,6 +359,10 @@ export class Checker implements Witness {
     this.#commits.push({ at: this.#options.time.now, sequence: entry.revision });
     if (this.#removed.delete(keyName(entry.key))) this.excuse(entry.key);
     const name = keyName(entry.key);
+    if (this.#forged.has(`${name} ${entry.revision}`)) {
+      this.excuse(entry.key);
+      this.#excusedUntil.set(`forged ${name}`, this.#options.time.now + UNAWARE_MS);
+    }
     if (this.#lost.delete(name)) this.#excusedUntil.set(`lost ${name}`, this.#options.time.now + UNAWARE_MS);
     this.truth.commit(commit);
     this.#placement.committed(commit);

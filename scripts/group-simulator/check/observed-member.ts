@@ -1,10 +1,13 @@
 /** What one process has done, as its effects show it, and how much of it. */
 import type { GroupEffect, GroupEvent } from "../../../src/group/core/events.ts";
 import type { GroupWrite, SessionRecord } from "../../../src/group/core/types.ts";
+import { RETRY_DELAY_MS } from "../timing.ts";
 import type { Member } from "../world/member.ts";
 
 /** Requests that a member may send within one second, apart from claims and releases; reads may be as many more as there are resources. */
 const MAX_READS = 60;
+/** More of them where many messages are forged: 16 keys in each retry delay. */
+const MAX_READS_OF_FORGED = (16 * 1_000) / RETRY_DELAY_MS;
 const MAX_BULK_READS = 12;
 const MAX_QUESTIONS = 20;
 const MAX_WRITES = 30;
@@ -204,7 +207,7 @@ export class ObservedMember {
     }
     switch (effect.type) {
       case "read":
-        return this.#exceeds("reads", MAX_READS + 2 * this.member.host.resources.length);
+        return this.#exceeds("reads", this.#mostReads());
       case "read-after":
         return this.#exceeds("bulk reads", MAX_BULK_READS);
       case "ask":
@@ -220,6 +223,12 @@ export class ObservedMember {
       default:
         return null;
     }
+  }
+
+  #mostReads(): number {
+    const { resources, world } = this.member.host;
+    const ofForged = world.plan.scenario === "forged" ? MAX_READS_OF_FORGED : 0;
+    return MAX_READS + ofForged + 2 * resources.length;
   }
 
   #exceeds(what: string, limit: number): string | null {

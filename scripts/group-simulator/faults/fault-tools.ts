@@ -1,6 +1,6 @@
 /** The context of a fault, and the building blocks of faults. */
 import type { Resource } from "../../../src/group/core/balance.ts";
-import type { GroupKey } from "../../../src/group/core/types.ts";
+import type { GroupEntry, GroupKey } from "../../../src/group/core/types.ts";
 import type { FakeGroupBucket } from "../../../src/testing/simulation/fakes/fake-group-bucket.ts";
 import type { GroupNetwork, RequestKind } from "../../../src/testing/simulation/fakes/group-network.ts";
 import type { SeededRandom } from "../../../src/testing/simulation/random.ts";
@@ -37,6 +37,8 @@ export interface FaultContext {
   /** This key vanishes without a message. */
   readonly removed: (key: GroupKey) => void;
   readonly excuseAll: () => void;
+  /** The watchers receive a forged message that is taken in. */
+  readonly forged: (entry: GroupEntry) => void;
   /** The servers have lost the newest messages of these keys. */
   readonly lost: (keys: readonly GroupKey[]) => void;
   /** The state of a process may change without an event. */

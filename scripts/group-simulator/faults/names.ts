@@ -52,6 +52,7 @@ const NAMES = [
   "ended under way",
   "plan overwritten",
   "slow round trips",
+  "forged in a row",
 ] as const;
 
 export type GroupFaultName = (typeof NAMES)[number];
@@ -93,11 +94,14 @@ export const operatorFaultNames: readonly GroupFaultName[] = ["key deleted", "ke
 export const deletionFaultNames: readonly GroupFaultName[] = ["bucket deleted", "history lost"];
 /** Round trips about as long as a short F, so that beats cannot keep a stretch alive; in histories of their own. */
 export const slowFaultNames: readonly GroupFaultName[] = ["slow round trips"];
+/** Forged messages with the revisions that come next, so that they are taken in; in histories of their own. */
+export const forgedFaultNames: readonly GroupFaultName[] = ["forged in a row"];
 export const commonFaultNames: readonly GroupFaultName[] = NAMES.filter(
   (name) =>
     !operatorFaultNames.includes(name) &&
     !deletionFaultNames.includes(name) &&
-    !slowFaultNames.includes(name),
+    !slowFaultNames.includes(name) &&
+    !forgedFaultNames.includes(name),
 );
 /** What keeps the renewals of a member from being applied for a part of its lease, and what does not disturb it. */
 export const wrongClockFaultNames: readonly GroupFaultName[] = [

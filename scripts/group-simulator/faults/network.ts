@@ -177,6 +177,24 @@ export const networkFaults: Readonly<Record<NetworkFaultName, GroupFault>> = {
         deliver(context, { ...forged, revision: forged.revision + random.pick([0, 0, 1, 2, 1_000]) });
     }
   },
+  /** Bursts of messages with the revisions that come next: they are taken in, until something shows that they are forged. */
+  "forged in a row": (context) => {
+    const { random, time, bucket, log } = context;
+    const untilMs = time.now + lasting(context, 3_000);
+    log(`the watchers receive bursts of forged messages for ${Math.round(untilMs - time.now)} ms`);
+    const burst = (): void => {
+      if (time.now > untilMs || !bucket.exists) return;
+      const after = bucket.lastSequence;
+      for (let next = 1, count = random.between(1, random.chance(0.2) ? 40 : 3); next <= count; next += 1) {
+        const forged = forgedAt(context, after + next);
+        if (forged === null) continue;
+        context.forged(forged);
+        bucket.repeat(forged);
+      }
+      time.after(random.between(1, random.chance(0.5) ? 20 : 500), burst);
+    };
+    burst();
+  },
   // Faults between a write and its answer matter most, but the answer takes milliseconds, so random times rarely hit it.
   "trouble under way": (context, host) => {
     const { random, time, quietFrom, log } = context;
@@ -316,6 +334,17 @@ function forgedFrom(
   if (records.length === 0) return null;
   const entry = random.pick(records);
   return { ...entry, record: change(entry.record) };
+}
+
+/** Anything, on any key, at this revision. */
+function forgedAt(context: FaultContext, revision: number): GroupEntry | null {
+  const { random } = context;
+  const forged = forgedFrom(context, (record) => (random.chance(0.5) ? record : changed(record, random)));
+  if (forged === null || random.chance(0.7)) return forged === null ? null : { ...forged, revision };
+  const { key } = forged;
+  return random.chance(0.5)
+    ? { kind: "deleted", key, revision }
+    : { kind: "garbage", key, revision, reason: "forged" };
 }
 
 function changed(record: GroupRecord, random: SeededRandom): GroupRecord {
