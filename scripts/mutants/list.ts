@@ -2,6 +2,7 @@
 import { applicationMutants } from "./catalogue/application.ts";
 import { epochMutants } from "./catalogue/epochs.ts";
 import { forgeryMutants } from "./catalogue/forgery.ts";
+import { groupForgeryMutants } from "./catalogue/group-forgery.ts";
 import { groupHistoryMutants } from "./catalogue/group-history.ts";
 import { groupPlanMutants } from "./catalogue/group-plan.ts";
 import { groupSessionMutants } from "./catalogue/group-sessions.ts";
@@ -21,6 +22,7 @@ const groupMutants: readonly Mutant[] = [
   ...groupTermMutants,
   ...groupPlanMutants,
   ...groupHistoryMutants,
+  ...groupForgeryMutants,
 ];
 
 export const mutants: readonly Mutant[] = [
