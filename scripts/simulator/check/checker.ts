@@ -50,8 +50,8 @@ export class Checker implements Witness {
   terms = 0;
   /** How often a term was suspended. */
   suspensions = 0;
-  /** The largest epoch of a term that has begun. */
-  #maxBegun = 0;
+  /** The largest epoch of a term that has begun, by the generation of its bucket. */
+  readonly #maxBegun = new Map<string | null, number>();
 
   constructor(world: CheckedWorld) {
     this.#world = world;
@@ -88,7 +88,6 @@ export class Checker implements Witness {
     if (!recreates) return;
     this.#recreated = true;
     this.#commits.bucketDeleted();
-    this.#maxBegun = 0;
   }
 
   /** The message on the key was removed without a marker. */
@@ -184,10 +183,11 @@ export class Checker implements Witness {
     // Invariant 5. The driver has taken the step already.
     this.terms += 1;
     const excused = this.#interventions.concern(process) || this.#isUnread(process);
-    if (output.epoch <= this.#maxBegun && this.#commits.epochsMustRise && !excused) {
-      this.#fail(`${process.incarnation} begins epoch ${output.epoch} after ${this.#maxBegun} has begun`);
-    }
-    this.#maxBegun = Math.max(this.#maxBegun, output.epoch);
+    const { generation } = process.driver.state.bucket;
+    const begun = this.#maxBegun.get(generation) ?? 0;
+    if (output.epoch <= begun && this.#commits.epochsMustRise && !excused)
+      this.#fail(`${process.incarnation} begins epoch ${output.epoch} after ${begun} has begun`);
+    this.#maxBegun.set(generation, Math.max(begun, output.epoch));
     if (!observed.confirmedSend.has(output.epoch))
       this.#fail(`${process.incarnation} leads without an applied write`);
     if (process.driver.remainingMs(output.epoch) <= 0)

@@ -96,7 +96,7 @@ function knows(
   }
   // In another bucket it can see nothing of the one before.
   if (kind === "recreated") return driver.state.role.name !== "leader";
-  if (takeoverWait === null) return false;
+  if (takeoverWait === null && kind !== "garbage") return false;
   return (
     view.kind === "occupied" && view.record?.incarnation === leader.incarnation && view.record.epoch === epoch
   );
