@@ -10,6 +10,7 @@ import {
 } from "../../src/election/outlook.ts";
 import { contradictsView } from "../../src/election/trust.ts";
 import type { View } from "../../src/election/types.ts";
+import { Ensemble } from "./play/ensemble.ts";
 import { connection, deleted, garbage, goRecord, record, released, Solo } from "./play/solo.ts";
 
 const since = { mono: 0, boot: 0, wall: 0 };
@@ -315,6 +316,24 @@ describe("the takeover wait after the key was deleted", () => {
       expect(since(play.at(61_000).learns(record(91, "b", 91)))).toBe(61_000);
       expect(since(play.at(62_000).connected().reads(null, 91))).toBe(62_000);
       expect(since(play.at(63_000).connected().reads(null, 92))).toBe(63_000);
+    });
+
+    test("so that a leader is elected while another key is written all the time", async () => {
+      const play = new Ensemble("");
+      const leader = play.node("a").start();
+      await play.at(100);
+      const follower = play.node("b").start();
+      await play.at(4_000);
+      leader.kill();
+      play.bucket.expire();
+      for (let ms = 4_000; ms < 50_000 && !follower.driver.isHeld(); ms += 100) {
+        play.bucket.writeOtherKey();
+        await play.at(ms);
+      }
+      expect(follower.driver.isHeld()).toBe(true);
+      // The wait for the lease that was known, and one more.
+      expect(play.time.now).toBeGreaterThan(14_000);
+      expect(play.time.now).toBeLessThan(30_000);
     });
 
     test("never on an empty key whose bucket has a max-age", () => {
