@@ -23,6 +23,8 @@ function observe(draft: Draft, entry: LeaseEntry): void {
       return observeGarbage(draft, entry.revision, entry.reason);
     case "released":
       draft.holder.takeoverWait = null;
+      if (entry.epoch < draft.lease.highestEpoch)
+        warnOfLostHistory(draft, `the lease was released after epoch ${entry.epoch}`);
       noteEpoch(draft, entry.epoch, entry.revision);
       draft.lease.view = {
         kind: "vacant",
@@ -63,13 +65,8 @@ function observeRecord(draft: Draft, revision: number, record: LeaseRecord): voi
   if (!isMine(draft, record)) {
     const seen = view.kind === "occupied" ? view.record : null;
     const renewed = seen !== null && seen.incarnation === record.incarnation && seen.epoch === record.epoch;
-    if (record.epoch < highestEpoch && !renewed) {
-      warn(
-        draft,
-        "EPOCH_REGRESSED",
-        `node "${record.nodeId}" leads with epoch ${record.epoch} although epoch ${highestEpoch} was seen before: the bucket has lost history`,
-      );
-    }
+    if (record.epoch < highestEpoch && !renewed)
+      warnOfLostHistory(draft, `node "${record.nodeId}" leads with epoch ${record.epoch}`);
     if (record.nodeId === draft.config.nodeId) warnOfDuplicate(draft, record);
     draft.candidacy.hasFollowed = true;
     // The cooldown lets another node lead: one has. If it ends, this node must not be missing.
@@ -80,6 +77,15 @@ function observeRecord(draft: Draft, revision: number, record: LeaseRecord): voi
   }
   draft.lease.view = { kind: "occupied", revision, record, epochFloor: record.epoch };
   noteEpoch(draft, record.epoch, revision);
+}
+
+function warnOfLostHistory(draft: Draft, what: string): void {
+  const { highestEpoch } = draft.lease;
+  warn(
+    draft,
+    "EPOCH_REGRESSED",
+    `${what} although epoch ${highestEpoch} was seen before: the bucket has lost history`,
+  );
 }
 
 /** The first that is seen of a bucket. What is remembered of the one before was its largest epoch, unless revisions lie above it. */

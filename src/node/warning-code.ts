@@ -14,7 +14,7 @@ export type WarningCode =
    */
   | "EPOCH_EXHAUSTED"
   /**
-   * The leader's epoch is smaller than one seen before: the bucket lost its history, and a fence may refuse the new leader.
+   * The epoch of the leader, or of a lease that was released, is smaller than one seen before: the bucket lost its history, and a fence may refuse the new leader.
    * Cause: the bucket was deleted or restored from a backup, or lost with a server that kept it in memory or on one replica.
    * Remedy: stop the leader (`nats-leader stepdown`): a node that has seen the larger epoch continues above it.
    */

@@ -473,11 +473,11 @@ test("a state is not held once its deadline has passed, without any event", () =
   expect(isHeld(play.state, { mono: 9_500, boot: 9_500, wall: 0 })).toBe(false);
 });
 
-test("a record with a smaller epoch does not lower the remembered one", () => {
-  const play = new Solo("", { rememberedEpoch: 41 })
-    .opened()
-    .connected()
-    .reads(record(7, "b", 3));
+test.each([
+  ["record", record(7, "b", 3)],
+  ["release", released(7, 3)],
+])("a %s with a smaller epoch does not lower the remembered one, and is reported", (_, entry) => {
+  const play = new Solo("", { rememberedEpoch: 41, competes: false }).opened().connected().reads(entry);
   expect(play.state.lease.highestEpoch).toBe(41);
   expect(play.effects).toContainEqual(expect.objectContaining({ code: "EPOCH_REGRESSED" }));
 });

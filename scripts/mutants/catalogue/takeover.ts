@@ -103,8 +103,8 @@ export const takeoverMutants: readonly Mutant[] = [
   {
     name: "a takeover wait for a released lease",
     file: "src/election/observe.js",
-    from: "draft.holder.takeoverWait = null; noteEpoch(draft, entry.epoch, entry.revision);",
-    to: "noteEpoch(draft, entry.epoch, entry.revision);",
+    from: "draft.holder.takeoverWait = null; if (entry.epoch < draft.lease.highestEpoch)",
+    to: "if (entry.epoch < draft.lease.highestEpoch)",
     equivalent: "only time is lost: no node leads for one lease longer",
   },
 ];
