@@ -329,3 +329,18 @@ describe("an observer", () => {
     proxy.blackhole(false);
   });
 });
+
+/** A server 2.9 removes the files of a stream after it has answered that the stream is gone, and with them those of a new one. */
+test("a bucket that is deleted again and again can be written each time it was recreated", async () => {
+  const clusterId = freshId();
+  const options = { ...QUICK, clusterId, cooldownMs: 0 };
+  const a = await startLeader(server, { ...options, nodeId: "a" });
+  const b = await startNode(server, { ...options, nodeId: "b" });
+  const operator = await operatorOf(server, clusterId);
+  let { epoch } = a.node;
+  for (let deletion = 1; deletion <= 6; deletion++) {
+    await operator.deleteBucket();
+    epoch = (await settled([a, b], epoch))[0].node.epoch;
+  }
+  expect(epoch).toBeGreaterThanOrEqual(7);
+});

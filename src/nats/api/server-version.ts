@@ -7,6 +7,8 @@ export const REPLICATED_CAS_SINCE = "2.9.21";
 export const OLDEST_SERVER = "2.9.0";
 /** The first version that can add `republish` to an existing stream. */
 export const REPUBLISH_UPDATE_SINCE = "2.10.0";
+/** The first version that has removed the files of a deleted stream before another one of the same name gets its own (measured; 2.9.10 has not). */
+export const CLEAN_DELETION_SINCE = "2.10.0";
 /** From this version at the latest, no server of a cluster answers about a stream before the stream has its final creation time. */
 export const CREATION_TIME_SINCE = "2.12.5";
 

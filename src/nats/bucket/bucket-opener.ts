@@ -1,8 +1,10 @@
 /** Opening a bucket: create it, or check the one that exists. An incompatible bucket is never adopted. */
+import { setTimeout as sleep } from "node:timers/promises";
 import { ClusterError, messageOf } from "../../errors.ts";
 import type { BucketInfo } from "../../runtime/ports.ts";
 import { callApi, isJsError, JsCode, type JsonObject, jsToClusterError } from "../api/js-api.ts";
 import {
+  CLEAN_DELETION_SINCE,
   CREATION_TIME_SINCE,
   isAtLeast,
   OLDEST_SERVER,
@@ -27,6 +29,12 @@ const INFO_ATTEMPTS = 4;
 /** Answers in a row that must have the same creation time, and all answers that are waited for. */
 const SETTLED_ANSWERS = 3;
 const SETTLING_ANSWERS = 8;
+
+/**
+ * An old server answers that a stream is gone before it has removed its files, and removes those of a new stream with them. So much later
+ * they are gone.
+ */
+const DELETION_MS = 500;
 
 /** What distinguishes the bucket of a cluster from that of a group. */
 export interface BucketKind {
@@ -77,6 +85,7 @@ export class BucketOpener {
   readonly #options: OpenOptions;
   readonly #warned = new Set<string>();
   #tooFewServersSince: number | null = null;
+  #wasOpen = false;
 
   constructor(monitor: ConnectionMonitor, kind: BucketKind, options: OpenOptions) {
     this.#monitor = monitor;
@@ -98,6 +107,7 @@ export class BucketOpener {
       const stream = await this.#settled(found, signal);
       this.#check(stream);
       const republish = await this.#ensureRepublish(stream, signal);
+      this.#wasOpen = true;
       return { generation: stream.created, maxAgeMs: stream.maxAgeMs, replicas: stream.replicas, republish };
     } catch (thrown) {
       throw jsToClusterError(thrown, doing);
@@ -136,6 +146,8 @@ export class BucketOpener {
   async #create(signal: AbortSignal, above: number): Promise<StreamState | null> {
     if (this.#options.create === false) throw this.#missing();
     const replicas = this.#wantedReplicas();
+    if (this.#wasOpen && !isAtLeast(serverVersion(this.#monitor.connection), CLEAN_DELETION_SINCE))
+      await sleep(DELETION_MS, undefined, { signal });
     try {
       return await this.#createWith(replicas, above, signal);
     } catch (thrown) {
