@@ -80,24 +80,27 @@ function termOf({ driver, incarnation }: Process, entry: LeaseEntry | null): num
 }
 
 function knows(
-  { driver }: Process,
+  process: Process,
   leader: Process,
   epoch: number,
   kind: InterventionKind,
   newest: number,
 ): boolean {
-  const { view } = driver.state.lease;
-  const { takeoverWait } = driver.state.holder;
+  const { state } = process.driver;
+  const { view } = state.lease;
+  const { takeoverWait } = state.holder;
   if (kind === "aged" || view.kind === "unknown") return false;
+  const isKnown = view.kind === "occupied" && view.record?.incarnation === leader.incarnation;
+  // It does not know the TTL of a lease that it has not read.
+  const waitMs = Math.max(process.host.options.leaseTtlMs, takeoverWait?.waitMs ?? 0);
+  const isLongEnough = isKnown || waitMs >= leader.host.options.leaseTtlMs;
   // It will find that the stream has grown beyond what it has seen. On an empty key other keys may be why: once is enough.
   if ((takeoverWait === null || view.kind === "vacant") && (kind === "deleted" || kind === "purged")) {
     const hasWaited = view.kind === "vacant" && view.revision === 0 && takeoverWait?.afterGrowth === true;
-    return newestSequence(view) < newest && (kind === "deleted" || !hasWaited);
+    return isLongEnough && newestSequence(view) < newest && (kind === "deleted" || !hasWaited);
   }
   // In another bucket it can see nothing of the one before.
-  if (kind === "recreated") return driver.state.role.name !== "leader";
+  if (kind === "recreated") return isLongEnough && state.role.name !== "leader";
   if (takeoverWait === null && kind !== "garbage") return false;
-  return (
-    view.kind === "occupied" && view.record?.incarnation === leader.incarnation && view.record.epoch === epoch
-  );
+  return isKnown && view.record?.epoch === epoch;
 }
